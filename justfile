@@ -1,0 +1,50 @@
+# What people and CI run. `just` alone is what CI runs, in CI's order.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+set positional-arguments
+
+# Inside `uv run` (or an activated .venv) the tools are on PATH already; elsewhere uv brings the environment up to date.
+run := if env("VIRTUAL_ENV", "") == justfile_directory() / ".venv" { "" } else { "uv run" }
+
+# all that CI runs
+ci: test lint types pins-check wheel
+
+# the tests, on every core; arguments go to pytest
+test *args:
+    {{ run }} pytest -n auto --dist loadgroup "$@"
+
+# rules, format and walls
+lint:
+    {{ run }} ruff check
+    {{ run }} ruff format --check
+    {{ run }} lint-imports
+
+# both type checkers, strict, tests included
+types:
+    {{ run }} mypy
+    {{ run }} pyright
+
+# put code into the house's format and mend what ruff can
+fmt:
+    {{ run }} ruff check --fix
+    {{ run }} ruff format
+
+# pin what is new; `just pins --upgrade [NAME ...]` moves to the newest versions
+pins *args:
+    {{ run }} python .ci/pins.py write "$@"
+
+# are the pins and requirements.lock what uv resolves?
+pins-check:
+    {{ run }} python .ci/pins.py check
+
+# build the wheel, install it away from the checkout and serve one call
+wheel:
+    {{ run }} python .ci/smoke.py
+
+# the gateway with the demo configuration; arguments go to `scaigrid serve`
+serve *args:
+    {{ run }} scaigrid serve config/demo.yaml "$@"
+
+# measurements; arguments go to benchmarks/
+bench *args:
+    {{ run }} python -m benchmarks "$@"

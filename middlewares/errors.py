@@ -1,0 +1,55 @@
+"""Renders every failure in the client's own dialect, before or after the first byte.
+
+Only a GatewayError's text reaches a client. Anything else is logged with its traceback and becomes INTERNAL_ERROR:
+the request id on the answer finds it.
+"""
+
+import structlog
+
+from scaigrid.asgi import ASGIApp, Receive, Scope, Send, respond
+from scaigrid.config.schema import Strict
+from scaigrid.errors import Code, GatewayError
+from scaigrid.exchange import Exchange
+from scaigrid.middleware import Services, begin
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class ErrorsConfig(Strict):
+    """Nothing to tune: there is one right way to say what failed."""
+
+
+class Errors:
+    def __init__(self, app: ASGIApp, config: ErrorsConfig, services: Services) -> None:
+        self.app = app
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        exchange, send = begin(scope, send, self._services)
+        try:
+            await self.app(scope, receive, send)
+        except GatewayError as error:
+            await _answer(exchange, error, send)
+        except Exception:
+            _log.exception("unexpected_error", path=exchange.path)
+            await _answer(exchange, GatewayError(Code.INTERNAL_ERROR), send)
+
+
+async def _answer(exchange: Exchange, error: GatewayError, send: Send) -> None:
+    error.message = _scrubbed(error.message, exchange.snapshot.secrets)
+    if not exchange.response_started:
+        headers, body = exchange.dialect.error(error, exchange.request_id)
+        await respond(send, error.status, headers, body)
+    elif exchange.streaming:
+        # There is no second answer: the stream itself has to say that it failed.
+        frames = exchange.dialect.stream_error(error, exchange.request_id)
+        await send({"type": "http.response.body", "body": frames, "more_body": False})
+
+
+def _scrubbed(text: str, secrets: tuple[str, ...]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text

@@ -1,0 +1,109 @@
+"""Takes the body, within its limit, and decodes it once, by dialect, into the typed call."""
+
+from typing import Annotated
+
+import msgspec
+
+from scaigrid.asgi import ASGIApp, Message, Receive, Scope, Send, header
+from scaigrid.config.schema import Strict
+from scaigrid.errors import Code, GatewayError
+from scaigrid.middleware import Services, begin
+
+
+class IntakeConfig(Strict):
+    """How much is taken."""
+
+    max_body_bytes: Annotated[int, msgspec.Meta(ge=1024, le=2**31)] = 32 * 1024 * 1024
+    """The largest request body; a larger one is answered REQUEST_TOO_LARGE without reading on."""
+
+
+class Intake:
+    """Paths that are no operation of a dialect keep their body as a stream, held to the same limit."""
+
+    def __init__(self, app: ASGIApp, config: IntakeConfig, services: Services) -> None:
+        self.app = app
+        self._services = services
+        self._limit = config.max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        exchange, send = begin(scope, send, self._services)
+        declared = header(scope, b"content-length")
+        if declared is not None and (not declared.isdigit() or int(declared) > self._limit):
+            raise self._too_large()
+        operation = exchange.dialect.operations.get(exchange.path)
+        if operation is None or exchange.method != "POST":
+            await self.app(scope, self._counted(receive), send)
+            return
+        _check_media_type(scope)
+        body = await self._read(receive)
+        call = exchange.call = exchange.dialect.decode(operation, body)
+        exchange.model = exchange.snapshot.models.get(call.model)
+        await self.app(scope, _Replay(body, receive), send)
+
+    async def _read(self, receive: Receive) -> bytes:
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body"):
+            _check_present(message)
+            if len(body) > self._limit:
+                raise self._too_large()
+            return body
+        pieces, size = [body], len(body)
+        while message.get("more_body"):
+            message = await receive()
+            _check_present(message)
+            piece = message.get("body", b"")
+            size += len(piece)
+            if size > self._limit:
+                raise self._too_large()
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def _counted(self, receive: Receive) -> Receive:
+        size = 0
+
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self._limit:
+                raise self._too_large()
+            return message
+
+        return counted
+
+    def _too_large(self) -> GatewayError:
+        return GatewayError(Code.REQUEST_TOO_LARGE, f"The request body is larger than {self._limit} bytes.")
+
+
+class _Replay:
+    """The body again, for an application further in that wants to read it; then whatever the client does."""
+
+    __slots__ = ("_body", "_receive")
+
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self._body: bytes | None = body
+        self._receive = receive
+
+    async def __call__(self) -> Message:
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        return await self._receive()
+
+
+def _check_media_type(scope: Scope) -> None:
+    media_type = header(scope, b"content-type")
+    if media_type is not None and media_type.partition(b";")[0].strip().lower() != b"application/json":
+        raise GatewayError(Code.UNSUPPORTED_MEDIA_TYPE)
+    encoding = header(scope, b"content-encoding")
+    if encoding is not None and encoding.strip().lower() != b"identity":
+        raise GatewayError(Code.UNSUPPORTED_MEDIA_TYPE, "Send the body without a Content-Encoding.")
+
+
+def _check_present(message: Message) -> None:
+    if message["type"] == "http.disconnect":
+        raise GatewayError(Code.CLIENT_CLOSED)

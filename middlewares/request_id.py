@@ -1,0 +1,28 @@
+"""Gives every request its id, keeps a caller's own, and puts it on every answer and log line."""
+
+from scaigrid.asgi import ASGIApp, Receive, Scope, Send
+from scaigrid.config.schema import Strict
+from scaigrid.log import REQUEST_ID
+from scaigrid.middleware import Services, begin
+
+
+class RequestIdConfig(Strict):
+    """Nothing to tune: an id is always there."""
+
+
+class RequestId:
+    def __init__(self, app: ASGIApp, config: RequestIdConfig, services: Services) -> None:
+        self.app = app
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        exchange, send = begin(scope, send, self._services)
+        exchange.response_headers.append((b"x-request-id", exchange.request_id.encode()))
+        token = REQUEST_ID.set(exchange.request_id)
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            REQUEST_ID.reset(token)

@@ -1,0 +1,63 @@
+"""Frontend model -> ordered backends, with the reason for each that is left out."""
+
+import random
+
+from scaigrid.asgi import ASGIApp, Receive, Scope, Send
+from scaigrid.config.schema import Strict
+from scaigrid.config.snapshot import Model
+from scaigrid.errors import Code, Detail, GatewayError
+from scaigrid.exchange import Exchange
+from scaigrid.middleware import Services, begin
+from scaigrid.router import order
+from scaigrid.types import Modality
+
+_OPERATION = {Modality.CHAT: "chat", Modality.EMBEDDING: "embed"}
+
+
+class RouteResolveConfig(Strict):
+    """Nothing to tune: routes stand with their models."""
+
+
+class RouteResolve:
+    def __init__(self, app: ASGIApp, config: RouteResolveConfig, services: Services) -> None:
+        self.app = app
+        self._services = services
+        self._random = random.Random()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        exchange, send = begin(scope, send, self._services)
+        if exchange.call is not None:
+            model = _permitted(exchange)
+            exchange.candidates, exchange.skipped = order(
+                model.route, self._services.health, self._services.clock.monotonic(), self._random
+            )
+        await self.app(scope, receive, send)
+
+
+def _permitted(exchange: Exchange) -> Model:
+    call, principal, model = exchange.call, exchange.principal, exchange.model
+    assert call is not None
+    if exchange.authenticated and "models:use" not in principal.permissions:
+        raise GatewayError(Code.AUTHZ_PERMISSION_DENIED, "Your roles do not include the permission models:use.")
+    if model is None:
+        raise GatewayError(
+            Code.MODEL_NOT_FOUND,
+            "There is no model of that name. GET /v1/models lists those that you may use.",
+            details=(Detail("model", "unknown"),),
+        )
+    if principal.models is not None and model.slug not in principal.models:
+        raise GatewayError(Code.MODEL_ACCESS_DENIED)
+    if model.status == "disabled":
+        raise GatewayError(Code.MODEL_UNAVAILABLE, "The model is disabled.")
+    if model.price is None:
+        raise GatewayError(Code.MODEL_UNAVAILABLE, "The model has no price yet, and unpriced calls are refused.")
+    if _OPERATION.get(model.modality) != call.operation:
+        raise GatewayError(
+            Code.UNSUPPORTED_BY_MODEL,
+            f"The model's modality is {model.modality.value}.",
+            details=(Detail("model", f"modality {model.modality.value} does not serve this endpoint"),),
+        )
+    return model

@@ -1,0 +1,125 @@
+"""The port of a provider: bytes in, events out. An adapter owns a protocol and never a socket.
+
+An adapter encodes a call for one backend, and decodes what came back as it comes. Where caller and provider speak the
+same dialect it relays instead: the provider's bytes go through, read only for usage and the end.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Protocol
+
+import msgspec
+
+from scaigrid.call import Call
+from scaigrid.errors import GatewayError
+from scaigrid.secrets import Secret
+from scaigrid.types import Event, Usage
+
+Header = tuple[str, str]
+
+FEATURES = frozenset({"chat", "embed", "stream", "tools", "images", "audio", "files", "reasoning", "json_schema", "n", "logprobs"})
+"""Everything an adapter can claim in `can`."""
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """One backend, as far as an adapter needs to know it. Compiled once into the snapshot."""
+
+    type: str
+    """The provider's type: the adapter's name in the registry."""
+    base_url: str
+    """No trailing slash."""
+    model: str
+    """The provider's own name of the model."""
+    headers: tuple[Header, ...]
+    """What `Adapter.headers` made: credentials and content type included."""
+
+
+class Outgoing(msgspec.Struct, kw_only=True):
+    """What the gateway itself has to say about a call: the permitted splices (contract, section 6)."""
+
+    max_output: int | None = None
+    """The output bound to send, tokens for each choice; None leaves the caller's own word, or its silence."""
+    defaults: Mapping[str, msgspec.Raw] = {}
+    """The model's `default_params` by the caller's field names, for those that the caller left out."""
+    system_prompt: str | None = None
+    """The model's prompt, put ahead of the caller's messages."""
+
+
+class UpstreamRequest(msgspec.Struct, frozen=True):
+    """One HTTP request to a provider."""
+
+    method: str
+    url: str
+    headers: tuple[Header, ...]
+    body: bytes
+
+
+class Decoder(Protocol):
+    """Turns one answer into events, however its bytes are cut. State lives here, one decoder an attempt."""
+
+    def feed(self, chunk: bytes) -> Sequence[Event]:
+        """The events that `chunk` completes. Raises GatewayError where the provider breaks its format or reports a failure."""
+        ...
+
+    def close(self) -> Sequence[Event]:
+        """The provider's answer has ended: the last events. Raises UPSTREAM_SHAPE_MISMATCH where it ended early."""
+        ...
+
+
+class Pipe(Protocol):
+    """Provider bytes in, client bytes out; what the forwarder drives. A same-dialect relay is one, `Translation` another."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the provider reported, None until it has."""
+        ...
+
+    @property
+    def output_seen(self) -> int:
+        """Output tokens guessed from what has passed: for the bill of a stream that was cut before its usage."""
+        ...
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What goes to the client now: whole frames only, empty while nothing is complete. Raises GatewayError."""
+        ...
+
+    def close(self) -> bytes:
+        """What goes to the client at the end: for a plain call, all of it. Raises GatewayError where the answer is cut short."""
+        ...
+
+
+class Adapter(Protocol):
+    """One provider's protocol. Stateless: one instance serves every call."""
+
+    name: ClassVar[str]
+    dialect: ClassVar[str | None]
+    """The client dialect that this provider speaks itself, so that bytes can pass through; None for none."""
+    transport: ClassVar[str]
+    """Which upstream carries it: `http`, or `simulator` in the process."""
+    can: ClassVar[frozenset[str]]
+    """What it can translate, of `FEATURES`; the rest is refused once, by the core, before anything is spent."""
+    needs_max_output: ClassVar[bool]
+    """The provider refuses a chat call without an output bound, so the model must declare one."""
+
+    def base_url(self) -> str | None:
+        """The provider's public address, None where the operator has to give one."""
+        ...
+
+    def headers(self, api_key: Secret | None, extra: Mapping[str, str]) -> tuple[Header, ...]:
+        """Every header of a call to this provider but the request id."""
+        ...
+
+    def encode(self, call: Call, target: Target, outgoing: Outgoing) -> UpstreamRequest:
+        """The call in this provider's protocol. Raises GatewayError for what it cannot say."""
+        ...
+
+    def decoder(self, call: Call) -> Decoder:
+        """A decoder for the answer to `call`."""
+        ...
+
+    def relay(self, call: Call) -> Pipe:
+        """A pipe for a call of the adapter's own dialect. Only called where `call.dialect == self.dialect`."""
+        ...
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
+        """What an answer other than 2xx means. The text must be fit for the client."""
+        ...

@@ -1,0 +1,128 @@
+"""What no Struct can judge by itself: references between sections, and what only makes sense together."""
+
+from collections.abc import Iterable, Mapping
+
+from scaigrid.adapter import Adapter
+from scaigrid.config import schema
+from scaigrid.config.compile import key_digest, or_default
+from scaigrid.types import Modality
+
+Path = tuple[str | int, ...]
+Fault = tuple[Path, str]
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def check(config: schema.Config, adapters: Mapping[str, Adapter]) -> Iterable[Fault]:
+    """Every fault with the path of the key that has it; none for a configuration that can be compiled."""
+    yield from _tenancy(config)
+    yield from _keys(config)
+    yield from _budgets(config)
+    yield from _providers(config, adapters)
+    yield from _models(config, adapters)
+    yield from _server(config)
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    names = ", ".join(sorted(known)[:8])
+    return f"there is no {kind} {name!r}" + (f" (declared: {names})" if names else " (none is declared)")
+
+
+def _tenancy(config: schema.Config) -> Iterable[Fault]:
+    partners = or_default(config.partners, schema.Partner())
+    tenants = or_default(config.tenants, schema.Tenant())
+    for name, tenant in config.tenants.items():
+        if tenant.partner not in partners:
+            yield ("tenants", name, "partner"), _unknown("partner", tenant.partner, partners)
+    if not config.tenants and config.partners and "default" not in config.partners:
+        yield ("partners",), "partners are declared but no tenants: declare the tenants that belong to them"
+    for name, user in config.users.items():
+        if user.tenant not in tenants:
+            yield ("users", name, "tenant"), _unknown("tenant", user.tenant, tenants)
+
+
+def _keys(config: schema.Config) -> Iterable[Fault]:
+    seen: dict[bytes, str] = {}
+    for name, key in config.keys.items():
+        if key.user not in config.users:
+            yield ("keys", name, "user"), _unknown("user", key.user, config.users)
+        other = seen.setdefault(key_digest(key), name)
+        if other != name:
+            yield ("keys", name), f"the same key as {other!r}: each entry needs a key of its own"
+        for place, slug in enumerate(key.models or ()):
+            if slug not in config.models:
+                yield ("keys", name, "models", place), _unknown("model", slug, config.models)
+
+
+def _budgets(config: schema.Config) -> Iterable[Fault]:
+    known: Mapping[str, Iterable[str]] = {
+        "partner": or_default(config.partners, schema.Partner()),
+        "tenant": or_default(config.tenants, schema.Tenant()),
+        "user": config.users,
+        "key": config.keys,
+        "model": config.models,
+    }
+    for name, budget in config.budgets.items():
+        if budget.of not in known[budget.scope]:
+            yield ("budgets", name, "of"), _unknown(budget.scope, budget.of, known[budget.scope])
+
+
+def _providers(config: schema.Config, adapters: Mapping[str, Adapter]) -> Iterable[Fault]:
+    for name, provider in config.providers.items():
+        adapter = adapters.get(provider.type)
+        if adapter is None:
+            yield ("providers", name, "type"), _unknown("provider type", provider.type, adapters)
+        elif adapter.transport == "http" and provider.base_url is None and adapter.base_url() is None:
+            yield ("providers", name, "base_url"), f"a provider of type {provider.type} has no public address: give one"
+    for name, backend in config.backends.items():
+        if backend.provider not in config.providers:
+            yield ("backends", name, "provider"), _unknown("provider", backend.provider, config.providers)
+
+
+def _models(config: schema.Config, adapters: Mapping[str, Adapter]) -> Iterable[Fault]:
+    bounding = next((name for name, budget in config.budgets.items() if budget.cost_limit is not None or budget.token_limit is not None), None)
+    for slug, model in config.models.items():
+        used: set[str] = set()
+        for place, target in enumerate(model.route.targets):
+            path = ("models", slug, "route", "targets", place, "backend")
+            if target.backend in used:
+                yield path, f"{target.backend!r} is a target of this route already"
+            used.add(target.backend)
+            backend = config.backends.get(target.backend)
+            if backend is None:
+                yield path, _unknown("backend", target.backend, config.backends)
+                continue
+            yield from _modality(path, model, backend, config, adapters)
+        if model.route.targets and not any(target.weight for target in model.route.targets):
+            yield ("models", slug, "route", "targets"), "every weight is 0, so nothing would be chosen first"
+        if model.modality is Modality.CHAT and model.max_output_tokens is None and bounding is not None:
+            yield ("models", slug, "max_output_tokens"), f"needed: budget {bounding!r} can only be kept where answers are bounded"
+
+
+def _modality(
+    path: Path, model: schema.Model, backend: schema.Backend, config: schema.Config, adapters: Mapping[str, Adapter]
+) -> Iterable[Fault]:
+    provider = config.providers.get(backend.provider)
+    adapter = adapters.get(provider.type) if provider else None
+    if provider is None or adapter is None:
+        return
+    needed = {Modality.CHAT: "chat", Modality.EMBEDDING: "embed"}.get(model.modality)
+    if needed is None or needed not in adapter.can:
+        yield path, f"providers of type {provider.type} do not serve models of modality {model.modality.value}"
+    elif needed == "chat" and adapter.needs_max_output and model.max_output_tokens is None:
+        yield ("models", path[1], "max_output_tokens"), f"needed: providers of type {provider.type} refuse calls without a bound"
+
+
+def _server(config: schema.Config) -> Iterable[Fault]:
+    if config.server.workers > 1 and config.store.type == "memory":
+        yield (
+            ("server", "workers"),
+            f"{config.server.workers} workers would each count by themselves on the memory store: set `server.workers: 1`",
+        )
+    if config.server.host not in LOOPBACK:
+        for name, key in config.keys.items():
+            if key.key is not None and key.key.reveal() == schema.DEMO_KEY:
+                yield (
+                    ("keys", name, "key"),
+                    f"this is the published demo key, and the gateway listens on {config.server.host}: make a key of your own",
+                )

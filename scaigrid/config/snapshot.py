@@ -1,0 +1,153 @@
+"""The frozen object graph that requests read: everything that can be worked out before a request, worked out.
+
+A request takes the reference once; a new configuration is compiled whole and swapped whole.
+"""
+
+from collections.abc import Mapping
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from scaigrid.adapter import Adapter, Target
+from scaigrid.errors import Level
+from scaigrid.limiter import Bucket, Kind, Take
+from scaigrid.periods import Period, bounds
+from scaigrid.pricing import PriceList
+from scaigrid.types import Modality
+
+
+class Fund(msgspec.Struct, eq=False, kw_only=True):
+    """One amount of one budget: a bucket that is another one in each period."""
+
+    name: str
+    level: Level
+    subject: str
+    """The id of the partner, tenant, user or key, or the slug of the model, whose calls count."""
+    kind: Kind
+    limit: int
+    period: Period
+    zone: ZoneInfo
+    _until: float = 0.0
+    _bucket: Bucket | None = None
+
+    def at(self, now: float) -> Bucket:
+        """The bucket of the period around `now` (seconds since the epoch)."""
+        bucket = self._bucket
+        if bucket is None or now >= self._until or self._starts(bucket) > now:
+            start, self._until = bounds(self.period, self.zone, now)
+            bucket = self._bucket = Bucket(
+                key=f"budget:{self.name}:{self.kind}:{int(start)}",
+                level=self.level,
+                kind=self.kind,
+                limit=self.limit,
+                fund=True,
+                name=self.name,
+            )
+        return bucket
+
+    @staticmethod
+    def _starts(bucket: Bucket) -> float:
+        return float(bucket.key.rsplit(":", 1)[1])
+
+
+class Party(msgspec.Struct, frozen=True):
+    """A partner, tenant, user or key as the outside sees it."""
+
+    id: str
+    name: str
+    display_name: str
+
+
+class Principal(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """Who calls: partner, tenant and user always, and the key where one was used."""
+
+    partner: Party
+    tenant: Party
+    user: Party
+    key: Party | None = None
+    email: str | None = None
+    roles: tuple[str, ...] = ()
+    permissions: frozenset[str] = frozenset()
+    suspended: bool = False
+    expires_at: float | None = None
+    """Seconds since the epoch."""
+    models: frozenset[str] | None = None
+    """The only models that the key may use; None for all."""
+    windows: tuple[Take, ...] = ()
+    """One request of each request limit, narrowest level first: key, user, tenant, partner."""
+    funds: tuple[Fund, ...] = ()
+    """Budgets of the same levels."""
+
+
+class Backend(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """One deployment, ready to be called."""
+
+    id: str
+    name: str
+    provider: str
+    adapter: Adapter
+    target: Target
+    cost: PriceList
+
+
+class Candidate(msgspec.Struct, frozen=True, eq=False):
+    """A backend on a route, with its share in its tier."""
+
+    backend: Backend
+    weight: int
+
+
+class Route(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """Tiers in the order in which they are tried, and the patience of one request."""
+
+    tiers: tuple[tuple[Candidate, ...], ...]
+    max_attempts: int
+    connect: float
+    first_byte: float
+    idle: float
+    total: float
+
+
+class Model(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """A frontend model."""
+
+    id: str
+    slug: str
+    display_name: str
+    description: str | None
+    modality: Modality
+    status: str
+    context_window: int | None
+    max_output_tokens: int | None
+    price: PriceList | None
+    """None: unpriced, and to be refused."""
+    bounded: bool
+    """A cost or token budget exists that could apply, so that every call needs an output bound."""
+    defaults: Mapping[str, msgspec.Raw]
+    system_prompt: str | None
+    metadata: Mapping[str, str]
+    route: Route
+    funds: tuple[Fund, ...]
+    backend_count: int
+
+
+class Snapshot(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """One whole configuration. `keys` is by SHA-256 of the key."""
+
+    keys: Mapping[bytes, Principal]
+    models: Mapping[str, Model]
+    backends: tuple[Backend, ...]
+    funds: tuple[Fund, ...]
+    anonymous: Principal
+    """The implicit partner, tenant and user, without a key: what a link sees that stands alone, without tenancy."""
+    secrets: tuple[str, ...]
+    """Values that must never appear in a text that leaves the process."""
+
+
+class Current:
+    """Holds the snapshot that is in force."""
+
+    __slots__ = ("snapshot",)
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot

@@ -1,0 +1,140 @@
+"""The one table of error codes, and the only exception whose text reaches a client.
+
+Every refusal in the gateway is a `GatewayError` with a code of this table. Whatever else escapes becomes
+INTERNAL_ERROR with an id that finds the cause in the log; its text stays inside.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+Level = Literal["partner", "tenant", "user", "key", "model"]
+Retry = Literal["no", "after", "once", "later", "backoff"]
+
+
+class Code(StrEnum):
+    """Stable names (contract): published ones keep their spelling for ever; new ones are only added."""
+
+    AUTH_TOKEN_MISSING = "AUTH_TOKEN_MISSING"
+    AUTH_TOKEN_INVALID = "AUTH_TOKEN_INVALID"
+    SESSION_EXPIRED = "SESSION_EXPIRED"
+    AUTHZ_PERMISSION_DENIED = "AUTHZ_PERMISSION_DENIED"
+    AUTH_INSUFFICIENT_SCOPE = "AUTH_INSUFFICIENT_SCOPE"
+    MODEL_ACCESS_DENIED = "MODEL_ACCESS_DENIED"
+    TENANT_SUSPENDED = "TENANT_SUSPENDED"
+    ADDRESS_NOT_ALLOWED = "ADDRESS_NOT_ALLOWED"
+    MODEL_NOT_FOUND = "MODEL_NOT_FOUND"
+    NOT_FOUND = "NOT_FOUND"
+    METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+    REQUEST_TOO_LARGE = "REQUEST_TOO_LARGE"
+    UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
+    VALIDATION_ERROR = "VALIDATION_ERROR"
+    UNSUPPORTED_BY_MODEL = "UNSUPPORTED_BY_MODEL"
+    CONTEXT_TOO_LONG = "CONTEXT_TOO_LONG"
+    CONTENT_REFUSED = "CONTENT_REFUSED"
+    RATE_LIMITED = "RATE_LIMITED"
+    BACKEND_RATE_LIMITED = "BACKEND_RATE_LIMITED"
+    BUDGET_EXCEEDED = "BUDGET_EXCEEDED"
+    CLIENT_CLOSED = "CLIENT_CLOSED"
+    INTERNAL_ERROR = "INTERNAL_ERROR"
+    BACKEND_ERROR = "BACKEND_ERROR"
+    UPSTREAM_SHAPE_MISMATCH = "UPSTREAM_SHAPE_MISMATCH"
+    MODEL_UNAVAILABLE = "MODEL_UNAVAILABLE"
+    OVERLOADED = "OVERLOADED"
+    STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+    BACKEND_TIMEOUT = "BACKEND_TIMEOUT"
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One code: its HTTP status, when a repeat may help, OpenAI's `error.type` for it, and its default sentence."""
+
+    status: int
+    retry: Retry
+    openai_type: str
+    message: str
+
+
+TABLE: dict[Code, Row] = {
+    Code.AUTH_TOKEN_MISSING: Row(401, "no", "authentication_error", "No API key or token was sent."),
+    Code.AUTH_TOKEN_INVALID: Row(401, "no", "authentication_error", "The API key or token is not valid."),
+    Code.SESSION_EXPIRED: Row(401, "no", "authentication_error", "The API key or token has expired."),
+    Code.AUTHZ_PERMISSION_DENIED: Row(403, "no", "permission_error", "You do not have the permission for this."),
+    Code.AUTH_INSUFFICIENT_SCOPE: Row(403, "no", "permission_error", "The API key lacks the scope for this."),
+    Code.MODEL_ACCESS_DENIED: Row(403, "no", "permission_error", "The API key may not use this model."),
+    Code.TENANT_SUSPENDED: Row(403, "no", "permission_error", "The tenant is suspended."),
+    Code.ADDRESS_NOT_ALLOWED: Row(403, "no", "permission_error", "The API key may not be used from this address."),
+    Code.MODEL_NOT_FOUND: Row(404, "no", "invalid_request_error", "There is no such model."),
+    Code.NOT_FOUND: Row(404, "no", "invalid_request_error", "There is nothing at this path."),
+    Code.METHOD_NOT_ALLOWED: Row(405, "no", "invalid_request_error", "This path does not take this method."),
+    Code.REQUEST_TOO_LARGE: Row(413, "no", "invalid_request_error", "The request body is too large."),
+    Code.UNSUPPORTED_MEDIA_TYPE: Row(415, "no", "invalid_request_error", "Send the body as application/json."),
+    Code.VALIDATION_ERROR: Row(422, "no", "invalid_request_error", "The request is not valid."),
+    Code.UNSUPPORTED_BY_MODEL: Row(422, "no", "invalid_request_error", "The model cannot do what was asked."),
+    Code.CONTEXT_TOO_LONG: Row(422, "no", "invalid_request_error", "The request is longer than the model's context."),
+    Code.CONTENT_REFUSED: Row(422, "no", "invalid_request_error", "The provider's content filter refused the request."),
+    Code.RATE_LIMITED: Row(429, "after", "rate_limit_error", "Too many requests."),
+    Code.BACKEND_RATE_LIMITED: Row(429, "after", "rate_limit_error", "The provider is limiting requests."),
+    Code.BUDGET_EXCEEDED: Row(429, "no", "insufficient_quota", "The budget is used up."),
+    Code.CLIENT_CLOSED: Row(499, "no", "invalid_request_error", "The client closed the connection."),
+    Code.INTERNAL_ERROR: Row(500, "no", "server_error", "Something failed inside the gateway."),
+    Code.BACKEND_ERROR: Row(502, "once", "server_error", "The provider failed or could not be reached."),
+    Code.UPSTREAM_SHAPE_MISMATCH: Row(502, "no", "server_error", "The provider's answer broke its own format."),
+    Code.MODEL_UNAVAILABLE: Row(503, "later", "server_error", "No backend of the model is available."),
+    Code.OVERLOADED: Row(503, "later", "server_error", "The gateway is at capacity."),
+    Code.STORE_UNAVAILABLE: Row(503, "later", "server_error", "A store that the gateway needs is unavailable."),
+    Code.BACKEND_TIMEOUT: Row(504, "backoff", "server_error", "The provider did not answer in time."),
+}
+
+
+class Detail(msgspec.Struct, frozen=True):
+    """One fault of a request: the `field` it is in (`messages[0].role`) and what is wrong with it."""
+
+    field: str
+    message: str
+
+
+class GatewayError(Exception):
+    """A refusal or failure with a stable code; `message` and `details` are written for the client.
+
+    `retry_after` is in whole seconds. `level` names the limit or budget that stopped the call. `headers` go with the
+    answer as they are (`allow` with a 405).
+    """
+
+    def __init__(
+        self,
+        code: Code,
+        message: str | None = None,
+        *,
+        details: tuple[Detail, ...] = (),
+        retry_after: int | None = None,
+        level: Level | None = None,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
+        self.code = code
+        self.row = TABLE[code]
+        self.message = message or self.row.message
+        self.details = details
+        self.retry_after = retry_after
+        self.level = level
+        self.headers = headers
+        super().__init__(f"{code}: {self.message}")
+
+    @property
+    def status(self) -> int:
+        return self.row.status
+
+    def response_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers that go with the code in every dialect.
+
+        `x-should-retry: false` stops the OpenAI and Anthropic SDKs, which would otherwise repeat every 408, 409, 429
+        and 5xx by themselves (both read it before the status).
+        """
+        headers = list(self.headers)
+        if self.retry_after is not None:
+            headers.append((b"retry-after", b"%d" % self.retry_after))
+        if self.row.retry == "no" and (self.status in (409, 429) or self.status >= 500):
+            headers.append((b"x-should-retry", b"false"))
+        if self.status == 401:
+            headers.append((b"www-authenticate", b'Bearer realm="scaigrid"'))
+        return headers

@@ -1,0 +1,109 @@
+"""Everything known about one request, typed, filled in link by link.
+
+The exchange lives in the ASGI scope, so that each link finds what the others have found out, and a link that stands
+alone around somebody else's application opens one for itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from scaigrid.asgi import Message, Scope, Send
+from scaigrid.call import Call
+from scaigrid.config.snapshot import Backend, Model, Principal, Snapshot
+from scaigrid.dialect import Dialect
+from scaigrid.errors import GatewayError
+from scaigrid.ledger.records import Outcome, UsageSource
+from scaigrid.limiter import Take
+from scaigrid.types import Usage
+
+_KEY = "scaigrid.exchange"
+
+
+class Attempt(msgspec.Struct, eq=False, kw_only=True):
+    """One call to one backend."""
+
+    backend: Backend
+    started: float
+    """Monotonic seconds, as every time here but `started_at`."""
+    ended: float = 0.0
+    first_byte: float | None = None
+    error: GatewayError | None = None
+    """Why it failed; None while it runs and where it served."""
+
+
+class Exchange(msgspec.Struct, eq=False, kw_only=True):
+    """One request and what became of it. Times are monotonic seconds but for `started_at` (seconds since the epoch)."""
+
+    request_id: str
+    method: str
+    path: str
+    dialect: Dialect
+    snapshot: Snapshot
+    principal: Principal
+    started: float
+    started_at: float
+    authenticated: bool = False
+
+    call: Call | None = None
+    model: Model | None = None
+    """The frontend model of the call, None where the snapshot has none of that name."""
+    output_bound: int | None = None
+    """The bound on output tokens, for each choice, that is sent to the provider; None leaves the caller's own."""
+
+    takes: list[Take] = []
+    lease: str | None = None
+    served: bool = False
+    """A provider's answer reached the client, or part of it: the call counts."""
+
+    candidates: Sequence[Backend] = ()
+    skipped: Mapping[str, str] = {}
+    """Backends that were not candidates, with the reason."""
+    attempts: list[Attempt] = []
+
+    usage: Usage | None = None
+    usage_source: UsageSource = "none"
+    cost: int = 0
+    backend_cost: int = 0
+    outcome: Outcome = "ok"
+    error: GatewayError | None = None
+    upstream_seconds: float = 0.0
+    """Time spent waiting for providers up to the first byte: what is not the gateway's own overhead."""
+
+    response_headers: list[tuple[bytes, bytes]] = []
+    """Added to the answer, whoever makes it."""
+    response_started: bool = False
+    streaming: bool = False
+    """The answer that was started is an event stream, so a late failure can still be told inside it."""
+    status: int = 0
+    first_byte: float | None = None
+    bytes_sent: int = 0
+
+
+def exchange_of(scope: Scope) -> Exchange | None:
+    """The exchange of a request, None where no link has opened one."""
+    found: Exchange | None = scope.get(_KEY)
+    return found
+
+
+def attach(scope: Scope, exchange: Exchange, send: Send) -> Send:
+    """Puts `exchange` into the scope and answers the `send` that keeps it informed.
+
+    The one wrapper of a request, whatever the number of links: it adds the headers that links have gathered, and
+    notes the status, the first byte and the size.
+    """
+    scope[_KEY] = exchange
+
+    async def noted(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            exchange.response_started = True
+            exchange.status = message["status"]
+            headers: list[Any] = exchange.response_headers
+            if headers:
+                message["headers"] = [*message["headers"], *headers]
+        else:
+            exchange.bytes_sent += len(message.get("body", b""))
+        await send(message)
+
+    return noted

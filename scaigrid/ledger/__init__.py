@@ -1,0 +1,1 @@
+"""The ledger: every finished request journalled before its answer ends, then written to the database exactly once."""

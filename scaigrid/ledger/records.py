@@ -1,0 +1,86 @@
+"""What the gateway keeps of a request: a usage row for each attempt, an audit row for each mutating request."""
+
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+import msgspec
+
+UsageSource = Literal["provider", "counted", "estimated", "none"]
+"""Who counted the tokens: the provider, a tokenizer of ours, an estimate from the bytes, or nobody as none were made."""
+
+Outcome = Literal["ok", "error", "client_closed", "timeout"]
+
+
+class UsageRow(msgspec.Struct, frozen=True, kw_only=True, tag="usage", array_like=True):
+    """One attempt at one backend. Only the serving attempt has a `cost`; the others are the provider's affair.
+
+    Money is in nano-units, times in microseconds but `created_at`, which is seconds since the epoch.
+    """
+
+    id: str
+    request_id: str
+    created_at: float
+    partner_id: str
+    tenant_id: str
+    user_id: str
+    key_id: str | None
+    model: str
+    backend_id: str
+    dialect: str
+    operation: str
+    stream: bool
+    attempt: int
+    serving: bool
+    outcome: Outcome
+    error_code: str | None
+    tokens_in: int
+    tokens_cache_read: int
+    tokens_cache_write: int
+    tokens_cache_write_1h: int
+    tokens_out: int
+    tokens_reasoning: int
+    usage_source: UsageSource
+    cost: int
+    backend_cost: int
+    price_version: str
+    first_byte_us: int | None
+    latency_us: int
+    tags: Mapping[str, str] = {}
+
+
+class AuditRow(msgspec.Struct, frozen=True, kw_only=True, tag="audit", array_like=True):
+    """Who did what to which resource, from where, and how it ended; refusals too."""
+
+    id: str
+    timestamp: float
+    action: str
+    """`resource.verb`: `inference.chat`."""
+    actor_id: str | None
+    actor_email: str | None
+    actor_type: Literal["user", "service", "webhook", "anonymous"]
+    tenant_id: str | None
+    partner_id: str | None
+    resource_type: str
+    resource_id: str | None
+    ip_address: str | None
+    user_agent: str | None
+    status: Literal["SUCCESS", "FAILURE"]
+    http_status: int
+    error_code: str | None
+    request_id: str
+    before: msgspec.Raw | None = None
+    after: msgspec.Raw | None = None
+
+
+Record = UsageRow | AuditRow
+
+
+class Recorder(Protocol):
+    """Where links and the forwarder put what has to be kept."""
+
+    def append(self, record: Record) -> None:
+        """Returns once the record survives the death of the process.
+
+        Raises GatewayError(STORE_UNAVAILABLE) where it cannot be kept (disk full): nothing billed goes out unrecorded.
+        """
+        ...

@@ -1,0 +1,91 @@
+"""The port of limits and budgets: one atomic step over all levels, all or nothing.
+
+A limit and a budget are the same question, "is there room for this much?", asked of two kinds of bucket:
+
+- a *window* (requests or tokens in any rolling `period` seconds): what was taken comes back by itself, with time;
+- a *fund* (money, tokens or requests of a budget's period, concurrent calls): what was taken stays taken until it is
+  settled to what was really used, or released.
+
+`acquire` takes from all buckets of a call or from none; the lease that it answers is settled once or released once,
+and expires, released, where its holder never came back.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from scaigrid.errors import Level
+
+Kind = Literal["requests", "tokens", "cost", "concurrency"]
+
+
+class Bucket(msgspec.Struct, frozen=True, kw_only=True):
+    """One limit or budget of one subject. Compiled once into the snapshot; the store knows it by `key` alone."""
+
+    key: str
+    """Unique in the deployment, stable over restarts: `limit:requests:60:user_...`."""
+    level: Level
+    kind: Kind
+    limit: int
+    """Requests, tokens, nano-units or calls. 0 refuses everything."""
+    period: float = 60.0
+    """Windows only: the length of the rolling window in seconds."""
+    fund: bool = False
+    name: str = ""
+    """Budgets only: the name that the operator gave it, for messages and metrics."""
+
+
+class Take(msgspec.Struct, frozen=True):
+    """So much of one bucket, for one call."""
+
+    bucket: Bucket
+    amount: int
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """A bucket after the step: `remaining` units, `reset` seconds until it is whole again (windows only)."""
+
+    bucket: Bucket
+    remaining: int
+    reset: float
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """All taken (`lease` set), or nothing taken (`refused` set, with the seconds after which a repeat may fit)."""
+
+    lease: str | None = None
+    refused: Bucket | None = None
+    retry_after: float = 0.0
+    standings: Sequence[Standing] = ()
+    """Windows of the call, in the order of the takes, for the rate-limit headers."""
+
+
+class Limiter(Protocol):
+    """A store of buckets, shared by everyone who must not overshoot together.
+
+    Raises GatewayError(STORE_UNAVAILABLE) where it cannot be reached in time.
+    """
+
+    async def acquire(self, takes: Sequence[Take]) -> Decision:
+        """Takes every amount, or none and says which bucket had no room (the first in the order given)."""
+        ...
+
+    async def settle(self, lease: str, used: Mapping[str, int]) -> None:
+        """The call is over: `used` by bucket key replaces what was taken; a bucket not named keeps what was taken.
+
+        An unknown or expired lease adds `used` to the funds all the same: it was really spent.
+        """
+        ...
+
+    async def release(self, lease: str) -> None:
+        """The call never happened: everything that was taken comes back. Unknown leases are ignored."""
+        ...
+
+    async def preset(self, spent: Mapping[str, int]) -> None:
+        """Sets what is spent of each fund: rebuilt from the ledger at start, before the first acquire."""
+        ...
+
+    async def spent(self, buckets: Sequence[Bucket]) -> Mapping[str, tuple[int, int]]:
+        """By bucket key: (spent or in the window now, reserved by open leases)."""
+        ...

@@ -1,0 +1,85 @@
+"""The port of a link of the chain: a plain ASGI class with a typed configuration, and the services that it may use."""
+
+from collections.abc import Callable, Sequence
+from typing import Generic, Literal, Protocol, TypeVar
+
+import msgspec
+
+from scaigrid.asgi import ASGIApp, Receive, Scope, Send, header
+from scaigrid.clock import Clock
+from scaigrid.config.schema import Strict
+from scaigrid.config.snapshot import Current
+from scaigrid.dialect import Dialect
+from scaigrid.exchange import Exchange, attach, exchange_of
+from scaigrid.health import Health
+from scaigrid.ids import accepted, new_id
+from scaigrid.ledger.records import Recorder
+from scaigrid.limiter import Limiter
+from scaigrid.log import LineSink
+from scaigrid.telemetry import Telemetry
+
+
+class Services(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """What the composition root hands to every link."""
+
+    clock: Clock
+    current: Current
+    dialects: Sequence[Dialect]
+    """Ordered by prefix, longest first; the last one speaks for every path that no other owns."""
+    limiter: Limiter
+    health: Health
+    recorder: Recorder
+    telemetry: Telemetry
+    lines: LineSink
+
+    def dialect_of(self, path: str) -> Dialect:
+        """Who speaks for a path: the dialect with the longest prefix that it lies under."""
+        for dialect in self.dialects:
+            prefix = dialect.prefix
+            if path.startswith(prefix) and (len(path) == len(prefix) or path[len(prefix)] == "/"):
+                return dialect
+        return self.dialects[-1]
+
+
+class Middleware(Protocol):
+    """An ASGI application around another one; both request state and stream state live in the exchange, never here."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+ConfigT = TypeVar("ConfigT", bound=Strict)
+
+
+class Link(msgspec.Struct, Generic[ConfigT], frozen=True, eq=False):
+    """One row of the chain: its name in the YAML, where it stands, what makes it and what configures it."""
+
+    name: str
+    place: Literal["edge", "call"]
+    """`edge` links stand around the whole application, `call` links around the inference surfaces."""
+    make: Callable[[ASGIApp, ConfigT, Services], Middleware]
+    config: type[ConfigT]
+    required: bool = False
+    """It may not be turned off."""
+
+
+def begin(scope: Scope, send: Send, services: Services) -> tuple[Exchange, Send]:
+    """The exchange of an HTTP request, opened where no link further out has done so."""
+    exchange = exchange_of(scope)
+    if exchange is not None:
+        return exchange, send
+    clock = services.clock
+    snapshot = services.current.snapshot
+    path: str = scope["path"]
+    exchange = Exchange(
+        request_id=accepted(header(scope, b"x-request-id")) or new_id("req", clock),
+        method=scope["method"],
+        path=path,
+        dialect=services.dialect_of(path),
+        snapshot=snapshot,
+        principal=snapshot.anonymous,
+        started=clock.monotonic(),
+        started_at=clock.now(),
+    )
+    return exchange, attach(scope, exchange, send)
+
+

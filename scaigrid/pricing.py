@@ -1,0 +1,62 @@
+"""Tokens to money, in integers: nano-units (1e-9) of the deployment's currency, rounded up once for each class.
+
+Prices are nano-units per million tokens, so a decimal price with up to nine places is exact.
+"""
+
+from decimal import ROUND_CEILING, Decimal
+
+import msgspec
+
+from scaigrid.types import Usage
+
+NANO = 1_000_000_000
+MILLION = 1_000_000
+
+
+def to_nano(amount: Decimal) -> int:
+    """Nano-units of a decimal amount; what is finer than one nano-unit is rounded up, never to the buyer's favour by chance."""
+    return int((amount * NANO).to_integral_value(ROUND_CEILING))
+
+
+def to_decimal(nano: int) -> str:
+    """An amount as the API shows it: a plain decimal string without trailing zeros (`0.00042`)."""
+    whole, rest = divmod(abs(nano), NANO)
+    text = f"{whole}.{rest:09d}".rstrip("0").rstrip(".")
+    return f"-{text}" if nano < 0 else text
+
+
+class PriceList(msgspec.Struct, frozen=True, kw_only=True):
+    """Nano-units per million tokens of each class, and per request."""
+
+    input: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    cache_write_1h: int = 0
+    output: int = 0
+    request: int = 0
+    version: str = ""
+    """Changes with the prices; stamped on every usage row, so that a wrong price can be found and rated again."""
+
+    def cost(self, usage: Usage) -> int:
+        """What `usage` costs, in nano-units."""
+        return (
+            self.request
+            - (-usage.input * self.input // MILLION)
+            - (-usage.cache_read * self.cache_read // MILLION)
+            - (-usage.cache_write * self.cache_write // MILLION)
+            - (-usage.cache_write_1h * self.cache_write_1h // MILLION)
+            - (-usage.output * self.output // MILLION)
+        )
+
+    def worst(self, input_tokens: int, output_tokens: int) -> int:
+        """The most that a call of so many tokens can cost: all input in its dearest class, and each class rounded up."""
+        dearest = max(self.input, self.cache_read, self.cache_write, self.cache_write_1h)
+        # Four input classes can each round up once; a bound that forgets that is a nano-unit short.
+        return self.request - (-input_tokens * dearest // MILLION) + 3 - (-output_tokens * self.output // MILLION)
+
+    @property
+    def free(self) -> bool:
+        return not (self.input or self.cache_read or self.cache_write or self.cache_write_1h or self.output or self.request)
+
+
+FREE = PriceList(version="free")

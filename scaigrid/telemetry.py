@@ -1,0 +1,134 @@
+"""Every metric in one table, with the children that requests need kept ready.
+
+Label values come from the configuration alone: a made-up model name in a request is the one label `unknown`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+_LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+_OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1)
+
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+
+Sample = tuple[tuple[str, ...], float]
+
+
+class Telemetry:
+    """The metrics of one worker."""
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "scaigrid_requests", "Requests answered.", ("model", "status", "protocol"), registry=registry
+        )
+        self.duration = Histogram(
+            "scaigrid_request_duration_seconds",
+            "From the request's arrival to the last byte of the answer.",
+            ("model", "backend"),
+            buckets=_LATENCY,
+            registry=registry,
+        )
+        self.tokens = Counter(
+            "scaigrid_tokens", "Tokens by direction (input, output).", ("model", "direction", "tenant_id"), registry=registry
+        )
+        self.first_token = Histogram(
+            "scaigrid_time_to_first_token_seconds",
+            "From the request's arrival to the first byte of a streamed answer.",
+            ("model",),
+            buckets=_LATENCY,
+            registry=registry,
+        )
+        self.overhead = Histogram(
+            "scaigrid_overhead_seconds",
+            "Time to the first byte of the answer that was not spent waiting for a provider.",
+            ("link",),
+            buckets=_OVERHEAD,
+            registry=registry,
+        )
+        self.backend_health = Gauge(
+            "scaigrid_backend_health", "1 healthy, 0.5 degraded, 0 unavailable.", ("backend_id",), registry=registry
+        )
+        self.breaker = Gauge(
+            "scaigrid_circuit_breaker_state", "0 closed, 1 open, 2 half-open.", ("backend_id",), registry=registry
+        )
+        self.decisions = Counter(
+            "scaigrid_limit_decisions",
+            "Limit and budget decisions: admitted, or refused by a limit or a budget of a level.",
+            ("outcome", "level"),
+            registry=registry,
+        )
+        self.admitted = self.decisions.labels("admitted", "")
+        self.attempts = Counter(
+            "scaigrid_backend_attempts", "Calls to backends by outcome (ok or the error code).", ("backend_id", "outcome"), registry=registry
+        )
+
+        self.overhead_all = self.overhead.labels("all")
+        self._answered: dict[tuple[str, int, str], Counter] = {}
+        self._took: dict[tuple[str, str], Histogram] = {}
+        self._first: dict[str, Histogram] = {}
+        self._used: dict[tuple[str, str], tuple[Counter, Counter]] = {}
+
+    # `labels()` formats, locks and looks up; a request would do that five times, so the children are kept.
+
+    def answered(self, model: str, status: int, protocol: str) -> None:
+        key = (model, status, protocol)
+        child = self._answered.get(key)
+        if child is None:
+            child = self._answered[key] = self.requests.labels(model, str(status), protocol)
+        child.inc()
+
+    def took(self, model: str, backend: str, seconds: float) -> None:
+        key = (model, backend)
+        child = self._took.get(key)
+        if child is None:
+            child = self._took[key] = self.duration.labels(model, backend)
+        child.observe(seconds)
+
+    def first_token_after(self, model: str, seconds: float) -> None:
+        child = self._first.get(model)
+        if child is None:
+            child = self._first[model] = self.first_token.labels(model)
+        child.observe(seconds)
+
+    def used(self, model: str, tenant_id: str, tokens_in: int, tokens_out: int) -> None:
+        key = (model, tenant_id)
+        children = self._used.get(key)
+        if children is None:
+            children = self._used[key] = (
+                self.tokens.labels(model, "input", tenant_id),
+                self.tokens.labels(model, "output", tenant_id),
+            )
+        children[0].inc(tokens_in)
+        children[1].inc(tokens_out)
+
+    def on_inflight(self, read: Callable[[], Mapping[str, int]]) -> None:
+        """Who knows how many calls are under way at each backend."""
+        self.on_scrape(
+            "scaigrid_backend_inflight_requests",
+            "Calls under way at a backend.",
+            ("backend_id",),
+            lambda: [((backend,), count) for backend, count in read().items()],
+        )
+
+    def on_scrape(self, name: str, text: str, labels: tuple[str, ...], read: Callable[[], Iterable[Sample]], *, counter: bool = False) -> None:
+        """A metric that is read at scrape time: samples of label values and a number."""
+        self.registry.register(_Scraped(name, text, labels, read, counter))  # type: ignore[arg-type]  # duck-typed by the library
+
+    def render(self) -> bytes:
+        """The exposition in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class _Scraped:
+    def __init__(self, name: str, text: str, labels: tuple[str, ...], read: Callable[[], Iterable[Sample]], counter: bool) -> None:
+        self._family = CounterMetricFamily if counter else GaugeMetricFamily
+        self._name, self._text, self._labels, self._read = name, text, labels, read
+
+    def collect(self) -> Iterable[Metric]:
+        family = self._family(self._name, self._text, labels=self._labels)
+        for labels, value in self._read():
+            family.add_metric(labels, value)
+        yield family

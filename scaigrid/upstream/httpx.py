@@ -1,0 +1,79 @@
+"""The upstream port by httpx: the plain reference, for tests and for telling a fault of the client from one of ours."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import httpx
+
+from scaigrid.adapter import UpstreamRequest
+from scaigrid.upstream.port import UpstreamFailure, UpstreamTimeout, UpstreamTooLarge
+
+
+class HttpxResponse:
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        self._pieces: AsyncIterator[bytes] = response.aiter_bytes()
+
+    @property
+    def status(self) -> int:
+        return self._response.status_code
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return dict(self._response.headers.items())
+
+    async def read(self, limit: int) -> bytes:
+        pieces: list[bytes] = []
+        size = 0
+        while piece := await self.chunk():
+            size += len(piece)
+            if size > limit:
+                raise UpstreamTooLarge(f"the answer passed {limit} bytes")
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    async def chunk(self) -> bytes:
+        try:
+            async for piece in self._pieces:
+                if piece:
+                    return piece
+        except httpx.HTTPError as error:
+            raise _failure(error) from error
+        return b""
+
+
+class HttpxUpstream:
+    """One pool for all routes; deadlines but the one for connecting are the forwarder's."""
+
+    def __init__(self) -> None:
+        self._client = httpx.AsyncClient(
+            follow_redirects=False, trust_env=False, headers={"user-agent": "scaigrid", "accept-encoding": "gzip"}
+        )
+
+    @asynccontextmanager
+    async def send(
+        self, request: UpstreamRequest, *, connect_timeout: float, stream: bool
+    ) -> AsyncIterator[HttpxResponse]:
+        built = self._client.build_request(
+            request.method,
+            request.url,
+            headers=list(request.headers),
+            content=request.body,
+            timeout=httpx.Timeout(None, connect=connect_timeout),
+        )
+        try:
+            response = await self._client.send(built, stream=True)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise _failure(error) from error
+        try:
+            yield HttpxResponse(response)
+        finally:
+            await response.aclose()
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+def _failure(error: Exception) -> UpstreamFailure:
+    kind = UpstreamTimeout if isinstance(error, httpx.ConnectTimeout) else UpstreamFailure
+    return kind(f"{type(error).__name__}: {error}")

@@ -1,0 +1,56 @@
+"""What holds for every test: one event loop, no blocking call in it, and a word about the recordings at the end."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from blockbuster import BlockBuster
+
+from tests.harness import recordings
+from tests.harness.guard import guard
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Granian runs asyncio, so the tests do."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def block_buster() -> BlockBuster:
+    """Made once, since it looks every watched call up."""
+    return guard()
+
+
+@pytest.fixture(autouse=True)
+def never_block(request: pytest.FixtureRequest, block_buster: BlockBuster) -> Iterator[None]:
+    """Every asynchronous test fails where our code blocks the event loop."""
+    if "anyio_backend" not in request.fixturenames:
+        yield
+        return
+    block_buster.activate()
+    try:
+        yield
+    finally:
+        block_buster.deactivate()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of pytest-xdist hands what it read to the process that prints."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["recordings"] = msgspec.to_builtins(recordings.TALLY)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a worker read; one that crashed has nothing to hand over."""
+    output: dict[str, Any] = getattr(node, "workeroutput", {})
+    if "recordings" in output:
+        recordings.TALLY.add(msgspec.convert(output["recordings"], recordings.Tally))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """CI looks for this line, so that a run beside the recordings cannot pass without them."""
+    terminalreporter.write_line(str(recordings.TALLY))
