@@ -3,7 +3,7 @@
 import msgspec
 
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send
-from scaigrid.config.schema import Strict
+from scaigrid.config.strict import Strict
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Exchange
 from scaigrid.middleware import Services, begin

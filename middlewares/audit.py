@@ -1,7 +1,7 @@
 """Keeps who did what to which resource for every mutating request, with the outcome; refusals too."""
 
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send, header
-from scaigrid.config.schema import Strict
+from scaigrid.config.strict import Strict
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Exchange
 from scaigrid.ids import new_id

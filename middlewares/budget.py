@@ -10,7 +10,7 @@ import re
 from scaigrid.admission import admit, conclude
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send
 from scaigrid.call import Call
-from scaigrid.config.schema import Strict
+from scaigrid.config.strict import Strict
 from scaigrid.config.snapshot import Fund, Model
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Exchange

@@ -7,7 +7,7 @@ the request id on the answer finds it.
 import structlog
 
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send, respond
-from scaigrid.config.schema import Strict
+from scaigrid.config.strict import Strict
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Exchange
 from scaigrid.middleware import Services, begin

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from scaigrid.asgi import ASGIApp, Message, Receive, Scope, Send, header
-from scaigrid.config.schema import Strict
+from scaigrid.config.strict import Strict
 from scaigrid.errors import Code, GatewayError
 from scaigrid.middleware import Services, begin
 

@@ -2,7 +2,7 @@
 
 from scaigrid.admission import admit, admits_further_in, conclude
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send
-from scaigrid.config.schema import Strict
+from scaigrid.config.strict import Strict
 from scaigrid.middleware import Services, begin
 
 

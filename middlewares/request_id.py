@@ -1,7 +1,7 @@
 """Gives every request its id, keeps a caller's own, and puts it on every answer and log line."""
 
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send
-from scaigrid.config.schema import Strict
+from scaigrid.config.strict import Strict
 from scaigrid.log import REQUEST_ID
 from scaigrid.middleware import Services, begin
 

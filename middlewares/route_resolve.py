@@ -3,7 +3,7 @@
 import random
 
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send
-from scaigrid.config.schema import Strict
+from scaigrid.config.strict import Strict
 from scaigrid.config.snapshot import Model
 from scaigrid.errors import Code, Detail, GatewayError
 from scaigrid.exchange import Exchange

@@ -3,7 +3,7 @@
 import hashlib
 
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send, header
-from scaigrid.config.schema import Strict
+from scaigrid.config.strict import Strict
 from scaigrid.config.snapshot import Principal
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Exchange

@@ -78,8 +78,16 @@ class Pipe(Protocol):
         """Output tokens guessed from what has passed: for the bill of a stream that was cut before its usage."""
         ...
 
+    @property
+    def ended(self) -> bool:
+        """The provider has said that a stream is complete: nothing that follows matters."""
+        ...
+
     def feed(self, chunk: bytes) -> bytes:
-        """What goes to the client now: whole frames only, empty while nothing is complete. Raises GatewayError."""
+        """What goes to the client now: whole frames only, empty while nothing is complete. Raises GatewayError.
+
+        The frame that tells the client that all is well is held back for `close`: by then the call is in the ledger.
+        """
         ...
 
     def close(self) -> bytes:

@@ -49,10 +49,13 @@ async def conclude(exchange: Exchange, services: Services) -> None:
         await services.limiter.release(lease)
         return
     used: dict[str, int] = {}
+    taken = services.telemetry.taken
     for take in exchange.takes:
-        bucket = take.bucket
+        bucket, amount = take.bucket, take.amount
         if bucket.fund:
-            used[bucket.key] = _used(exchange, bucket)
+            amount = used[bucket.key] = _used(exchange, bucket)
+        count = ("budget" if bucket.fund else "limit", bucket.level, bucket.kind)
+        taken[count] = taken.get(count, 0) + amount
     await services.limiter.settle(lease, used)
 
 

@@ -16,6 +16,11 @@ class Answered(Protocol):
     def request_id(self) -> str: ...
 
     @property
+    def started_at(self) -> float:
+        """When the request came, in seconds since the epoch: `created` where the provider does not say."""
+        ...
+
+    @property
     def cost(self) -> int:
         """The price of the call so far, in nano-units."""
         ...

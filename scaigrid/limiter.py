@@ -11,6 +11,7 @@ and expires, released, where its holder never came back.
 """
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Literal, Protocol
 
 import msgspec
@@ -32,8 +33,15 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     period: float = 60.0
     """Windows only: the length of the rolling window in seconds."""
     fund: bool = False
+    until: float = inf
+    """Funds only: when the period ends, in seconds since the epoch; a store may forget the fund some time after."""
     name: str = ""
     """Budgets only: the name that the operator gave it, for messages and metrics."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a bucket that no store could keep."""
+        if not self.fund and (self.kind == "concurrency" or not 0 < self.period < inf):
+            raise ValueError(f"{self.key}: concurrency is a fund, and a window has a period")
 
 
 class Take(msgspec.Struct, frozen=True):

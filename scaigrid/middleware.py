@@ -7,7 +7,7 @@ import msgspec
 
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send, header
 from scaigrid.clock import Clock
-from scaigrid.config.schema import Strict
+from scaigrid.config.strict import Strict
 from scaigrid.config.snapshot import Current
 from scaigrid.dialect import Dialect
 from scaigrid.exchange import Exchange, attach, exchange_of
@@ -58,8 +58,7 @@ class Link(msgspec.Struct, Generic[ConfigT], frozen=True, eq=False):
     """`edge` links stand around the whole application, `call` links around the inference surfaces."""
     make: Callable[[ASGIApp, ConfigT, Services], Middleware]
     config: type[ConfigT]
-    required: bool = False
-    """It may not be turned off."""
+    """Its YAML section. A link that may be turned off has a field `enabled` in it."""
 
 
 def begin(scope: Scope, send: Send, services: Services) -> tuple[Exchange, Send]:
@@ -81,5 +80,3 @@ def begin(scope: Scope, send: Send, services: Services) -> tuple[Exchange, Send]
         started_at=clock.now(),
     )
     return exchange, attach(scope, exchange, send)
-
-

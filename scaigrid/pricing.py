@@ -3,7 +3,7 @@
 Prices are nano-units per million tokens, so a decimal price with up to nine places is exact.
 """
 
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 
 import msgspec
 
@@ -14,8 +14,13 @@ MILLION = 1_000_000
 
 
 def to_nano(amount: Decimal) -> int:
-    """Nano-units of a decimal amount; what is finer than one nano-unit is rounded up, never to the buyer's favour by chance."""
-    return int((amount * NANO).to_integral_value(ROUND_CEILING))
+    """Nano-units of a decimal amount; what is finer than one nano-unit is rounded up.
+
+    Raises ValueError or OverflowError for NaN and infinity.
+    """
+    # In integers, because decimal arithmetic rounds to the 28 digits of its context first.
+    numerator, denominator = amount.as_integer_ratio()
+    return -(-numerator * NANO // denominator)
 
 
 def to_decimal(nano: int) -> str:
@@ -49,14 +54,22 @@ class PriceList(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def worst(self, input_tokens: int, output_tokens: int) -> int:
-        """The most that a call of so many tokens can cost: all input in its dearest class, and each class rounded up."""
-        dearest = max(self.input, self.cache_read, self.cache_write, self.cache_write_1h)
-        # Four input classes can each round up once; a bound that forgets that is a nano-unit short.
-        return self.request - (-input_tokens * dearest // MILLION) + 3 - (-output_tokens * self.output // MILLION)
+        """The most that so many tokens can cost: all input in its dearest class, and each class rounded up."""
+        prices = (self.input, self.cache_read, self.cache_write, self.cache_write_1h)
+        # Each input class with a price and a token in it rounds up once; one of them does so in the product itself.
+        rounded = min(4 - prices.count(0), input_tokens) - 1
+        return (
+            self.request
+            - (-input_tokens * max(prices) // MILLION)
+            + max(rounded, 0)
+            - (-output_tokens * self.output // MILLION)
+        )
 
     @property
     def free(self) -> bool:
-        return not (self.input or self.cache_read or self.cache_write or self.cache_write_1h or self.output or self.request)
+        return not (
+            self.input or self.cache_read or self.cache_write or self.cache_write_1h or self.output or self.request
+        )
 
 
 FREE = PriceList(version="free")

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 import msgspec
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_KEY = re.compile(rb'[\s{,]*"((?:[^"\\]|\\.)*)"\s*:\s*')
+# Possessive (++, *+): a key of megabytes must not leave a place to come back to for each of its characters.
+_KEY = re.compile(rb'[\s{,]*"((?:[^"\\]++|\\.)*+)"\s*:\s*')
 _END = re.compile(rb"\s*}\s*")
 _START = re.compile(rb"\s*{")
 
@@ -23,7 +24,11 @@ class DuplicateKey(ValueError):
 
 
 def members(text: bytes) -> dict[str, msgspec.Raw]:
-    """The members of the JSON object `text`, undecoded. Raises msgspec.DecodeError for anything but an object."""
+    """The members of the JSON object `text`, undecoded; what is inside of values is not checked for its encoding.
+
+    Raises msgspec.DecodeError for anything but an object, UnicodeDecodeError for a key that is not UTF-8, and
+    RecursionError for values nested deeper than the interpreter goes.
+    """
     return _members.decode(text)
 
 
@@ -31,23 +36,29 @@ def spans(text: bytes, of: Mapping[str, msgspec.Raw]) -> dict[str, Span]:
     """Where the value of each member stands in `text`: start and end, in bytes.
 
     `of` is `members(text)`, which keeps one value of a repeated key, so the walk over the text then fails to meet it.
-    Raises DuplicateKey.
+    Raises DuplicateKey with the key that is repeated.
     """
     found: dict[str, Span] = {}
     position = 0
     for name, raw in of.items():
         match = _KEY.match(text, position)
         if match is None:
-            raise DuplicateKey(name)
+            raise _duplicate(text, position, found)
         start = match.end()
         value = bytes(raw)
         if not text.startswith(value, start) or (b"\\" not in match[1] and match[1] != name.encode()):
-            raise DuplicateKey(name)
+            raise _duplicate(text, position, found)
         position = start + len(value)
         found[name] = (start, position)
     if of and not _END.fullmatch(text, position):
-        raise DuplicateKey(next(iter(of)))
+        raise _duplicate(text, position, found)
     return found
+
+
+def _duplicate(text: bytes, position: int, found: Mapping[str, Span]) -> DuplicateKey:
+    """Names the key that comes next, or the last one met, where a value that begins like its own stood in its place."""
+    match = _KEY.match(text, position)
+    return DuplicateKey(list(found)[-1] if match is None else msgspec.json.decode(b'"%b"' % match[1], type=str))
 
 
 def replace(text: bytes, at: Mapping[str, Span], values: Mapping[str, bytes]) -> bytes:
@@ -56,7 +67,7 @@ def replace(text: bytes, at: Mapping[str, Span], values: Mapping[str, bytes]) ->
     At the front, because the end of a prompt is what providers' prompt caches see change, and a member that comes
     before the messages does not move between two turns of one conversation.
     """
-    new = b"".join(b'"' + name.encode() + b'":' + value + b"," for name, value in values.items() if name not in at)
+    new = b"".join(b"%b:%b," % (msgspec.json.encode(name), value) for name, value in values.items() if name not in at)
     pieces: list[bytes] = []
     position = 0
     if new:

@@ -3,7 +3,7 @@
 Label values come from the configuration alone: a made-up model name in a request is the one label `unknown`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -65,6 +65,15 @@ class Telemetry:
             "scaigrid_backend_attempts", "Calls to backends by outcome (ok or the error code).", ("backend_id", "outcome"), registry=registry
         )
 
+        self.taken: dict[tuple[str, str, str], int] = {}
+        self.on_scrape(
+            "scaigrid_taken",
+            "Units that calls took of the limits and budgets of each level, settled to what they used.",
+            ("of", "level", "kind"),
+            lambda: list(self.taken.items()),
+            counter=True,
+        )
+        self._refreshers: list[Callable[[], Awaitable[None]]] = []
         self.overhead_all = self.overhead.labels("all")
         self._answered: dict[tuple[str, int, str], Counter] = {}
         self._took: dict[tuple[str, str], Histogram] = {}
@@ -117,8 +126,14 @@ class Telemetry:
         """A metric that is read at scrape time: samples of label values and a number."""
         self.registry.register(_Scraped(name, text, labels, read, counter))  # type: ignore[arg-type]  # duck-typed by the library
 
-    def render(self) -> bytes:
+    def before_scrape(self, refresh: Callable[[], Awaitable[None]]) -> None:
+        """Something to await ahead of each scrape: a store that has to be asked."""
+        self._refreshers.append(refresh)
+
+    async def render(self) -> bytes:
         """The exposition in Prometheus' text format."""
+        for refresh in self._refreshers:
+            await refresh()
         return generate_latest(self.registry)
 
 

@@ -100,8 +100,8 @@ class Decoder:
             return BAD
         return self._readers.get(type(wanted), self._scalar)(node, wanted, path)
 
-    def _fail(self, node: Node, path: Path, reason: str, line: int | None = None) -> _Bad:
-        told = (id(node), path[-1:], reason)
+    def _fail(self, node: Node, path: Path, reason: str, line: int | None = None, inner: Path = ()) -> _Bad:
+        told = (id(node), inner or path[-1:], reason)
         if told not in self._told:
             self._told.add(told)
             self.problems.append(Problem(node.line if line is None else line, path, reason))
@@ -239,7 +239,7 @@ class Decoder:
             return cls(**values)
         except Invalid as invalid:
             for inner, reason in invalid.errors:
-                self._fail(node, (*path, *inner), reason, line_of(node, inner))
+                self._fail(node, (*path, *inner), reason, line_of(node, inner), inner)
         except ValueError as error:
             self._fail(node, path, str(error) or "not valid")
         return BAD

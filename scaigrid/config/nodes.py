@@ -121,11 +121,7 @@ def read_nodes(text: str) -> tuple[Node | None, list[Problem]]:
     except _StopReadingError as stop:
         return None, [*reader.problems, stop.problem]
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        # PyYAML written in Python, unlike libyaml, quotes the handle, which may be the start of an unquoted password
-        words = re.sub(r"(undefined tag handle) .*", r"\1", error.problem or "it ends too early")
-        words = words if error.context is None else f"{words} {error.context}"
-        return None, [*reader.problems, Problem(1 if mark is None else mark.line + 1, (), f"not valid YAML: {words}")]
+        return None, [*reader.problems, _invalid(error, text)]
     except (ValueError, OverflowError):
         # The same PyYAML gives chr() and int() whatever an escape or a directive says
         return None, [*reader.problems, Problem(reader.line, (), "not valid YAML: a number here is out of range")]
@@ -297,6 +293,18 @@ class _Reader:
     def _refuse_tag(self, line: int, path: Path) -> Broken:
         self._problem(line, path, "this tag is not supported; a text that begins with `!` needs quotes")
         return Broken(line)
+
+
+def _invalid(error: yaml.MarkedYAMLError, text: str) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    line = 0 if mark is None else mark.line
+    # PyYAML without libyaml quotes the handle of a tag, which may be the start of a password without quotes
+    words = re.sub(r"(undefined tag handle) .*", r"\1", error.problem or "it ends too early")
+    words = words if error.context is None else f"{words} {error.context}"
+    written = text.split("\n")
+    if line < len(written) and "${" in written[line]:
+        words += " (`${...}` in {} or [] needs a line of its own)"
+    return Problem(line + 1, (), f"not valid YAML: {words}")
 
 
 def _line(event: yaml.Event) -> int:

@@ -8,27 +8,25 @@ references between them are checked in `references.py`.
 import re
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, dataclass_transform
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from scaigrid.config.strict import Strict
 from scaigrid.secrets import Secret
 from scaigrid.types import Modality
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$")]
 Slug = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9._:@/-]{0,126}[A-Za-z0-9])?$")]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+Amount = Annotated[Decimal, msgspec.Meta(extra={"ge": 0, "le": 10**12})]
+"""Money, not negative; msgspec has no bounds for decimals, the loader reads these."""
 RoleName = Literal["tenant_viewer", "tenant_user", "tenant_admin", "partner_viewer", "partner_admin", "super_admin"]
 
 KEY_PATTERN = re.compile(r"^sgk_[A-Za-z0-9_-]{32,}$")
 DEMO_KEY = "sgk_demo_0123456789abcdef0123456789abcdef"
 """Published with the project, so it opens nothing but a gateway on a loopback address."""
-
-
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
-class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A section of the file: unknown keys are errors, values do not change after loading."""
 
 
 class Server(Strict):
@@ -43,6 +41,8 @@ class Server(Strict):
     data_dir: str = "./data"
     """Directory of the database, the journals and the lock file; relative to where the command is run. One gateway
     owns it at a time."""
+    shutdown_seconds: Seconds = 30.0
+    """How long live answers may go on after SIGTERM before they are cut."""
 
 
 class Database(Strict):
@@ -160,7 +160,7 @@ class Budget(Strict):
     """When it starts anew, at midnight of `timezone`: each day, Monday, first of the month, or never."""
     timezone: str = "UTC"
     """IANA name of the time zone in which the period begins (`Europe/Amsterdam`)."""
-    cost_limit: Annotated[Decimal, msgspec.Meta(ge=0)] | None = None
+    cost_limit: Amount | None = None
     """The most that may be spent in a period, in the currency of the prices."""
     token_limit: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
     """The most tokens, input and output together."""
@@ -206,22 +206,22 @@ class Provider(Strict):
 class Cost(Strict):
     """What a backend charges you, in the currency of the prices, per million tokens. Decimal numbers."""
 
-    input: Annotated[Decimal, msgspec.Meta(ge=0)] = Decimal(0)
+    input: Amount = Decimal(0)
     """Input tokens that were not cached."""
-    output: Annotated[Decimal, msgspec.Meta(ge=0)] = Decimal(0)
+    output: Amount = Decimal(0)
     """Output tokens, reasoning included."""
-    cached_input: Annotated[Decimal, msgspec.Meta(ge=0)] | None = None
+    cached_input: Amount | None = None
     """Input tokens read from the provider's cache. Left out: as `input`."""
-    cache_write: Annotated[Decimal, msgspec.Meta(ge=0)] | None = None
+    cache_write: Amount | None = None
     """Input tokens written to the provider's cache (kept 5 minutes). Left out: as `input`."""
-    cache_write_1h: Annotated[Decimal, msgspec.Meta(ge=0)] | None = None
+    cache_write_1h: Amount | None = None
     """Input tokens written to the provider's cache for an hour. Left out: as `cache_write`."""
 
 
 class Prices(Cost):
     """What a model costs your users, per million tokens, and for each request. Decimal numbers."""
 
-    request: Annotated[Decimal, msgspec.Meta(ge=0)] = Decimal(0)
+    request: Amount = Decimal(0)
     """Each answered request, besides its tokens."""
 
 

@@ -36,7 +36,7 @@ class Duration:
         (None, "null"),
         (Decimal, "decimal number"),
         (uuid.UUID, "UUID"),
-        (Literal["a", "b", 3, None, True], 'one of null, true, 3, "a", "b"'),
+        (Literal["a", "b", 3, None, True], 'one of null, true, 3, "a", "b"'),  # noqa: PYI061  (a union is read elsewhere)
         (Level, 'one of "low", "top"'),
         (Section, "a mapping"),
         (dict[str, int], "a mapping"),

@@ -1,0 +1,1 @@
+"""What the gateway costs, measured from outside: `python -m benchmarks LANE`."""

@@ -1,0 +1,73 @@
+"""What `scaigrid serve` tells the person who started it: where, what, for whom, and what to mind."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from scaigrid.config.schema import DEMO_KEY, Config
+
+_MOST = 12
+
+
+def banner(config: Config, path: Path) -> str:
+    """A few lines for a terminal; lists are cut at a dozen."""
+    server = config.server
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    address = f"http://{host}:{server.port}"
+    rows = [
+        ("address", f"{address}   native /v1, OpenAI /oai/v1"),
+        ("config", f"{path}   data in {server.data_dir}, {server.workers} worker{'s' * (server.workers > 1)}, store {config.store.type}"),
+        ("models", _listed(f"{slug} -> {_targets(config, slug)}" for slug in config.models)),
+        ("keys", _listed(f"{name} ({key.user})" for name, key in config.keys.items())),
+        ("budgets", _listed(config.budgets)),
+        ("enabled", _listed(_enabled(config))),
+    ]
+    lines = [f"ScaiGrid {_version()}"]
+    lines += [f"  {name:<8} {text}" for name, text in rows if text]
+    lines += [f"  warning  {text}" for text in warnings(config)]
+    return "\n".join(lines)
+
+
+def warnings(config: Config) -> Sequence[str]:
+    """What works and may not be meant."""
+    found: list[str] = []
+    for name, key in config.keys.items():
+        if key.key is not None and key.key.reveal() == DEMO_KEY:
+            found.append(f"key {name} is the published demo key: good for this machine only")
+    simulated = [name for name, provider in config.providers.items() if provider.type == "simulator"]
+    if simulated:
+        found.append(f"provider {', '.join(simulated)} is a simulator: its answers come from no model")
+    if not config.keys:
+        found.append("no keys are declared, so nobody can call anything")
+    if not config.models:
+        found.append("no models are declared")
+    free = [slug for slug, model in config.models.items() if model.unpriced == "free"]
+    if free and config.budgets:
+        found.append(f"unpriced and free, so no cost budget bounds them: {', '.join(free[:_MOST])}")
+    chain = config.chain  # type: ignore[attr-defined]  # the section is made from the chain, see scaigrid.app
+    off = [name for name in chain.__struct_fields__ if not getattr(getattr(chain, name), "enabled", True)]
+    if off:
+        found.append(f"turned off: {', '.join(off)}")
+    return found
+
+
+def _targets(config: Config, slug: str) -> str:
+    return ", ".join(target.backend for target in config.models[slug].route.targets)
+
+
+def _enabled(config: Config) -> Iterable[str]:
+    if config.metrics.enabled:
+        yield "/metrics"
+    yield "/health"
+    yield "/docs/openapi.json"
+
+
+def _listed(entries: Iterable[str]) -> str:
+    every = list(entries)
+    more = len(every) - _MOST
+    return ", ".join(every[:_MOST]) + (f" and {more} more" if more > 0 else "")
+
+
+def _version() -> str:
+    from scaigrid import __version__
+
+    return __version__

@@ -1,0 +1,300 @@
+"""The leaf of the chain: tries backends in order, streams the answer back, and leaves the row in the ledger.
+
+One attempt loop for all surfaces, streamed and plain. The commit point is the first byte sent to the client: before
+it another backend may be tried, after it there is no second answer. The last byte is only sent once the ledger has
+the row, so that whatever a client finished is accounted for.
+"""
+
+import asyncio
+from collections.abc import Mapping
+import structlog
+
+from scaigrid.adapter import Outgoing, Pipe
+from scaigrid.asgi import Receive, Scope, Send
+from scaigrid.billing import bill, usage_row
+from scaigrid.call import Call
+from scaigrid.clock import Clock
+from scaigrid.config.schema import Forwarder as ForwarderConfig
+from scaigrid.config.snapshot import Backend, Model, Route
+from scaigrid.errors import Code, GatewayError
+from scaigrid.exchange import Attempt, Exchange, exchange_of
+from scaigrid.middleware import Services
+from scaigrid.patience import Interrupted, Patience, Why
+from scaigrid.translation import Translation
+from scaigrid.upstream.port import Upstream, UpstreamFailure, UpstreamResponse, UpstreamTimeout, UpstreamTooLarge
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+WATCH_AFTER = 0.1
+"""Seconds after which a call's client is watched: most calls are over by then and are spared a task."""
+LINGER = 0.5
+"""Seconds to wait, once a stream is complete, for the provider to end it: that keeps its connection usable."""
+_LARGEST_ERROR_BODY = 64 * 1024
+
+_ELSEWHERE = frozenset(
+    {
+        Code.BACKEND_ERROR,
+        Code.BACKEND_TIMEOUT,
+        Code.BACKEND_RATE_LIMITED,
+        Code.UPSTREAM_SHAPE_MISMATCH,
+        Code.UNSUPPORTED_BY_MODEL,
+    }
+)
+"""What another backend of the same model may do better. The caller's own mistakes are not among it."""
+
+_INTERRUPTIONS: Mapping[Why, tuple[Code, str | None]] = {
+    Why.FIRST_BYTE: (Code.BACKEND_TIMEOUT, "The provider sent no first byte in time."),
+    Why.IDLE: (Code.BACKEND_TIMEOUT, "The provider stopped sending."),
+    Why.TOTAL: (Code.BACKEND_TIMEOUT, "The call took longer than the model's total deadline."),
+    Why.READER: (Code.CLIENT_CLOSED, "The client stopped reading."),
+    Why.CLIENT_CLOSED: (Code.CLIENT_CLOSED, None),
+}
+
+_PLAIN_HEADERS = [(b"content-type", b"application/json")]
+_STREAM_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class Forwarder:
+    """The ASGI application that the chain ends in."""
+
+    def __init__(self, services: Services, upstreams: Mapping[str, Upstream], config: ForwarderConfig) -> None:
+        self._services = services
+        self._upstreams = upstreams
+        self._config = config
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = exchange_of(scope)
+        assert exchange is not None and exchange.call is not None and exchange.model is not None
+        call, model = exchange.call, exchange.model
+        ends = asyncio.get_running_loop().time() + model.route.total
+        failure: GatewayError | None = None
+        for backend in exchange.candidates[: model.route.max_attempts]:
+            attempt = _Attempt(self._services, self._upstreams, self._config, exchange, call, model, backend, send)
+            failure = await attempt.run(receive, ends)
+            if failure is None:
+                return
+            if exchange.response_started or failure.code not in _ELSEWHERE:
+                break
+            if asyncio.get_running_loop().time() >= ends:
+                break
+        raise failure or GatewayError(Code.MODEL_UNAVAILABLE)
+
+
+class _Attempt:
+    """One call to one backend, from encoding it to its row in the ledger."""
+
+    def __init__(
+        self,
+        services: Services,
+        upstreams: Mapping[str, Upstream],
+        config: ForwarderConfig,
+        exchange: Exchange,
+        call: Call,
+        model: Model,
+        backend: Backend,
+        send: Send,
+    ) -> None:
+        self._services = services
+        self._clock: Clock = services.clock
+        self._upstream = upstreams[backend.adapter.transport]
+        self._config = config
+        self._exchange = exchange
+        self._call = call
+        self._model = model
+        self._route: Route = model.route
+        self._backend = backend
+        self._send = send
+        self._pipe: Pipe | None = None
+        self._recorded = False
+
+    async def run(self, receive: Receive, ends: float) -> GatewayError | None:
+        """None where the answer was sent, else why it was not; by then everything of the attempt is on record."""
+        clock, exchange, backend, health = self._clock, self._exchange, self._backend, self._services.health
+        adapter = backend.adapter
+        try:
+            request = adapter.encode(self._call, backend.target, _outgoing(exchange, self._model))
+        except GatewayError as error:
+            return error
+        headers = (*request.headers, ("x-request-id", exchange.request_id))
+        request = type(request)(request.method, request.url, headers, request.body)
+
+        attempt = Attempt(backend=backend, started=clock.monotonic())
+        exchange.attempts.append(attempt)
+        health.began(backend, attempt.started)
+        failure: GatewayError | None = None
+        watch = _ClientWatch(receive)
+        try:
+            with Patience(ends) as patience:
+                patience.wait(self._route.first_byte, Why.FIRST_BYTE)
+                watch.start(patience)
+                async with self._upstream.send(
+                    request, connect_timeout=self._route.connect, stream=self._call.stream
+                ) as response:
+                    if not 200 <= response.status < 300:
+                        body = await _error_body(response)
+                        raise adapter.error(response.status, response.headers, body)
+                    if self._call.stream:
+                        await self._stream(response, attempt, patience)
+                    else:
+                        await self._plain(response, attempt, patience)
+        except GatewayError as error:
+            failure = error
+        except Interrupted as interrupted:
+            code, text = _INTERRUPTIONS[interrupted.why]
+            failure = GatewayError(code, text)
+        except UpstreamTimeout:
+            failure = GatewayError(Code.BACKEND_TIMEOUT, "The provider could not be reached in time.")
+        except UpstreamTooLarge:
+            failure = GatewayError(Code.UPSTREAM_SHAPE_MISMATCH, "The provider's answer is larger than the gateway takes.")
+        except UpstreamFailure as error:
+            # The text stays inside: it names addresses.
+            _log.warning("upstream_failed", backend=backend.name, reason=str(error))
+            failure = GatewayError(Code.BACKEND_ERROR)
+        except BaseException:
+            failure = GatewayError(Code.INTERNAL_ERROR)
+            raise
+        finally:
+            watch.stop()
+            attempt.ended = clock.monotonic()
+            if attempt.first_byte is None and failure is not None:
+                exchange.upstream_seconds += attempt.ended - attempt.started
+            attempt.error = failure
+            health.ended(backend, failure, attempt.ended)
+            if not self._recorded:
+                self._record(attempt, failure)
+        return failure
+
+    async def _plain(self, response: UpstreamResponse, attempt: Attempt, patience: Patience) -> None:
+        body = await response.read(self._config.max_answer_bytes)
+        self._first_byte(attempt)
+        pipe = self._pipe = self._open_pipe()
+        answer = pipe.feed(body)
+        answer += pipe.close()
+        self._record(attempt, None)
+        patience.wait(self._route.idle, Why.READER)
+        await self._begin(attempt, [*_PLAIN_HEADERS, (b"content-length", b"%d" % len(answer))])
+        await self._send({"type": "http.response.body", "body": answer, "more_body": False})
+
+    async def _stream(self, response: UpstreamResponse, attempt: Attempt, patience: Patience) -> None:
+        pipe = self._pipe = self._open_pipe()
+        send, idle = self._send, self._route.idle
+        begun = False
+        while chunk := await response.chunk():
+            frames = pipe.feed(chunk)
+            if frames:
+                patience.wait(idle, Why.READER)
+                if not begun:
+                    begun = True
+                    self._first_byte(attempt)
+                    self._exchange.streaming = True
+                    await self._begin(attempt, _STREAM_HEADERS)
+                await send({"type": "http.response.body", "body": frames, "more_body": True})
+            if pipe.ended:
+                break
+            if begun:
+                patience.wait(idle, Why.IDLE)
+        last = pipe.close()
+        self._record(attempt, None)
+        if not begun:
+            self._first_byte(attempt)
+            self._exchange.streaming = True
+            await self._begin(attempt, _STREAM_HEADERS)
+        patience.wait(idle, Why.READER)
+        await send({"type": "http.response.body", "body": last, "more_body": False})
+        if pipe.ended:
+            await _linger(response)
+
+    def _open_pipe(self) -> Pipe:
+        call, adapter, exchange = self._call, self._backend.adapter, self._exchange
+        if adapter.dialect == call.dialect:
+            return adapter.relay(call)
+
+        def on_usage() -> None:
+            pipe = self._pipe
+            if pipe is not None:
+                bill(exchange, self._model, self._backend, pipe, complete=True)
+
+        return Translation(adapter.decoder(call), exchange.dialect.renderer(call, exchange), on_usage)
+
+    def _first_byte(self, attempt: Attempt) -> None:
+        now = self._clock.monotonic()
+        attempt.first_byte = self._exchange.first_byte = now
+        self._exchange.upstream_seconds += now - attempt.started
+
+    async def _begin(self, attempt: Attempt, headers: list[tuple[bytes, bytes]]) -> None:
+        exchange = self._exchange
+        overhead = self._clock.monotonic() - exchange.started - exchange.upstream_seconds
+        added = [
+            (b"x-scaigrid-model", self._model.slug.encode()),
+            (b"x-scaigrid-attempts", b"%d" % len(exchange.attempts)),
+            (b"x-scaigrid-overhead-ms", b"%.3f" % (overhead * 1000)),
+        ]
+        if self._config.expose_backend:
+            added.append((b"x-scaigrid-backend", self._backend.name.encode()))
+        await self._send({"type": "http.response.start", "status": 200, "headers": [*headers, *added]})
+
+    def _record(self, attempt: Attempt, failure: GatewayError | None) -> None:
+        """Bills the attempt and writes its row. Raises STORE_UNAVAILABLE where it cannot be kept."""
+        self._recorded = True
+        exchange, pipe = self._exchange, self._pipe
+        if failure is None or exchange.response_started or failure.code is Code.CLIENT_CLOSED:
+            # Whoever leaves, or is cut off, has had what was made until then; the provider bills that too.
+            exchange.served = True
+            bill(exchange, self._model, self._backend, pipe, complete=failure is None)
+        self._services.recorder.append(
+            usage_row(self._services.clock, exchange, self._call, self._model, attempt, failure)
+        )
+
+
+def _outgoing(exchange: Exchange, model: Model) -> Outgoing:
+    return Outgoing(max_output=exchange.output_bound, defaults=model.defaults, system_prompt=model.system_prompt)
+
+
+async def _error_body(response: UpstreamResponse) -> bytes:
+    try:
+        return await response.read(_LARGEST_ERROR_BODY)
+    except UpstreamFailure:
+        return b""
+
+
+async def _linger(response: UpstreamResponse) -> None:
+    try:
+        async with asyncio.timeout(LINGER):
+            while await response.chunk():
+                pass
+    except (TimeoutError, UpstreamFailure):
+        return
+
+
+class _ClientWatch:
+    """Ends a call when its client leaves: only `receive` says so, a `send` after that succeeds in silence."""
+
+    __slots__ = ("_handle", "_patience", "_receive", "_task")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._handle: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, patience: Patience) -> None:
+        self._patience = patience
+        self._handle = asyncio.get_running_loop().call_later(WATCH_AFTER, self._begin)
+
+    def _begin(self) -> None:
+        self._handle = None
+        self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._patience.trip(Why.CLIENT_CLOSED)
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        if self._task is not None:
+            self._task.cancel()

@@ -1,0 +1,87 @@
+"""How long a call waits, and for whom: one timer that cancels the running task and remembers why.
+
+`asyncio.timeout` makes a new scope for every wait; a stream waits once for each chunk. Here a wait is two attribute
+writes: the timer that runs is left alone, and looks when it fires whether its time has really come.
+"""
+
+import asyncio
+from enum import Enum
+from types import TracebackType
+
+
+class Why(Enum):
+    """What ended the wait."""
+
+    FIRST_BYTE = "no first byte in time"
+    IDLE = "the stream stalled"
+    TOTAL = "the call took too long"
+    READER = "the client stopped reading"
+    CLIENT_CLOSED = "the client closed the connection"
+
+
+class Interrupted(Exception):
+    """The task was cancelled by us, for this reason."""
+
+    def __init__(self, why: Why) -> None:
+        super().__init__(why.value)
+        self.why = why
+
+
+class Patience:
+    """A context around one task's waits; leaving it by our own cancellation raises Interrupted instead.
+
+    Times are on the loop's clock. `total_ends` bounds every wait.
+    """
+
+    __slots__ = ("_ends", "_loop", "_task", "_timer", "_total_ends", "_tripped", "_why")
+
+    def __init__(self, total_ends: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None, "patience is for tasks"
+        self._task: asyncio.Task[object] = task
+        self._total_ends = total_ends
+        self._ends = total_ends
+        self._why = Why.TOTAL
+        self._timer: asyncio.TimerHandle | None = None
+        self._tripped: Why | None = None
+
+    def wait(self, seconds: float, why: Why) -> None:
+        """From now on, the task is given `seconds`."""
+        ends = self._loop.time() + seconds
+        if ends < self._total_ends:
+            self._ends, self._why = ends, why
+        else:
+            self._ends, self._why = self._total_ends, Why.TOTAL
+        timer = self._timer
+        if timer is None or timer.when() > self._ends:
+            if timer is not None:
+                timer.cancel()
+            self._timer = self._loop.call_at(self._ends, self._look)
+
+    def trip(self, why: Why) -> None:
+        """Ends the wait now."""
+        if self._tripped is None:
+            self._tripped = why
+            self._task.cancel()
+
+    def _look(self) -> None:
+        if self._loop.time() >= self._ends:
+            self._timer = None
+            self.trip(self._why)
+        else:
+            self._timer = self._loop.call_at(self._ends, self._look)
+
+    def __enter__(self) -> "Patience":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        # Somebody else may have cancelled the task as well (the server stopping); that one must not be swallowed.
+        if self._tripped is not None and self._task.uncancel() == 0:
+            if kind is not None and issubclass(kind, asyncio.CancelledError):
+                raise Interrupted(self._tripped) from error

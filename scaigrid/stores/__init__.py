@@ -1,0 +1,12 @@
+"""Where the counters of limits and budgets are kept: one line for each store, by the `store.type` that chooses it."""
+
+from collections.abc import Callable, Mapping
+
+from scaigrid.clock import Clock
+from scaigrid.config.schema import Store
+from scaigrid.limiter import Limiter
+from scaigrid.stores.memory import MemoryLimiter
+
+LIMITERS: Mapping[str, Callable[[Store, Clock], Limiter]] = {
+    "memory": lambda _, clock: MemoryLimiter(clock),
+}

@@ -1,0 +1,70 @@
+"""Litestar, which owns the routes: the inference surfaces as raw ASGI handlers, the control plane as controllers."""
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from litestar import Litestar, Request, Router, asgi
+from litestar.exceptions import LitestarException
+from litestar.types import Receive as LitestarReceive
+from litestar.types import Scope as LitestarScope
+from litestar.types import Send as LitestarSend
+
+from scaigrid.api import routes
+from scaigrid.api.faults import as_gateway_error
+from scaigrid.asgi import ASGIApp, Receive, Scope, Send
+from scaigrid.config.schema import Config
+from scaigrid.errors import Code, GatewayError
+from scaigrid.ledger.queries import LedgerReader
+from scaigrid.middleware import Services
+from scaigrid.runtime import Runtime
+
+
+def web(
+    config: Config, services: Services, runtime: Runtime, surfaces: ASGIApp, counted: Callable[[ASGIApp], ASGIApp]
+) -> ASGIApp:
+    """The application inside the edge links. `counted` puts the rate limit around the control plane."""
+    api = routes(services, LedgerReader(runtime.engine), runtime, config)
+    app = Litestar(
+        route_handlers=[
+            *(_surface(path, surfaces) for dialect in services.dialects for path in dialect.operations),
+            Router("/", route_handlers=list(api.governed), middleware=[counted]),  # type: ignore[list-item]  # ASGI is untyped at this seam
+            *api.open,
+        ],
+        lifespan=[runtime.lifespan],
+        exception_handlers={Exception: _raise},
+        openapi_config=None,
+        logging_config=None,
+    )
+    return _Unwrapped(app)
+
+
+def _surface(path: str, surfaces: ASGIApp) -> Any:
+    # copy_scope=False: the links hand each other the exchange in the scope. Raw, so that no stream is ever collected.
+    @asgi(path, copy_scope=False, name=path)
+    async def surface(scope: LitestarScope, receive: LitestarReceive, send: LitestarSend) -> None:
+        if scope["method"] != "POST":  # type: ignore[typeddict-item]  # only HTTP comes here
+            raise GatewayError(Code.METHOD_NOT_ALLOWED, headers=((b"allow", b"POST"),))
+        await surfaces(scope, receive, send)  # type: ignore[arg-type]  # ASGI is untyped at this seam
+
+    return surface
+
+
+def _raise(_request: Request[Any, Any, Any], error: Exception) -> NoReturn:
+    """Hands every failure outwards: our own `errors` link renders it, in the client's dialect."""
+    raise as_gateway_error(error) from error
+
+
+class _Unwrapped:
+    """Litestar wraps what fails after the first byte in an exception of its own; the cause is what we want."""
+
+    def __init__(self, app: Litestar) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.app(scope, receive, send)  # type: ignore[arg-type]  # ASGI is untyped at this seam
+        except LitestarException as error:
+            cause: BaseException = error
+            while isinstance(cause, LitestarException) and cause.__cause__ is not None:
+                cause = cause.__cause__
+            raise cause from None
