@@ -5,8 +5,8 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -53,7 +53,7 @@ class Child(msgspec.Struct, frozen=True):
 @contextmanager
 def running(
     name: str, command: Sequence[str | Path], *, core: int, folder: Path, environment: Mapping[str, str] | None = None
-) -> Iterator[Child]:
+) -> Generator[Child]:
     """`command` on `core`, its output in `folder`; stopped at the end.
 
     It is told to go (SIGTERM) when this process dies, however that happens.
@@ -80,15 +80,11 @@ def running(
 def _stop(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            pass
-    try:
-        # Its session is its own, so this reaches what it started and nobody else.
+    # Its session is its own, so this reaches what it started and nobody else.
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 

@@ -1,7 +1,7 @@
 """Who runs on which core, and for how long: Linux affinity and /proc (proc_pid_stat(5), proc_stat(5))."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -38,7 +38,7 @@ def cores() -> Cores:
 
 
 @contextmanager
-def pinned_to(core: int) -> Iterator[None]:
+def pinned_to(core: int) -> Generator[None]:
     """What is started inside runs on `core`, and so does all that it starts itself."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})

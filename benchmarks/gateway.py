@@ -5,7 +5,7 @@ Every limit is real and none is ever reached, so that the whole of the work is d
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -130,7 +130,7 @@ class Pulse(msgspec.Struct, frozen=True):
 
 
 def read_pulse(metrics: str) -> Pulse:
-    """From the text of /metrics; a missing `scaigrid_ledger_backlog` is a RigError: nobody could tell when it is done."""
+    """From the text of /metrics; without `scaigrid_ledger_backlog` nobody could tell when it is done."""
     sums: dict[str, float] = {}
     for sample in prometheus.samples(metrics):
         sums[sample.name] = sums.get(sample.name, 0) + sample.value
@@ -167,13 +167,13 @@ _NAMES: Final[Mapping[str, Callable[[Mapping[str, str]], str | None]]] = {
 
 
 @contextmanager
-def serving(*, provider: int, core: int, folder: Path) -> Iterator[Gateway]:
+def serving(*, provider: int, core: int, folder: Path) -> Generator[Gateway]:
     """`scaigrid serve` of this checkout in front of the provider's port, everything of it on `core`."""
     data_folder = folder / "data"
     file = folder / "gateway.yaml"
     file.write_text(yaml.safe_dump(configuration(provider=provider, data_folder=data_folder), sort_keys=False))
     port = free_port()
-    command = [sys.executable, "-m", "scaigrid", "serve", file, "--port", str(port)]
+    command: list[str | Path] = [sys.executable, "-m", "scaigrid", "serve", file, "--port", str(port)]
     # PYTHONDONTWRITEBYTECODE and its kind change what is measured: the interpreter's own defaults are.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     environment |= {_KEY_VARIABLE: GATEWAY_KEY, _PROVIDER_KEY_VARIABLE: PROVIDER_KEY}

@@ -20,6 +20,9 @@ class Measured(msgspec.Struct, kw_only=True):
     latency: Histogram = msgspec.field(default_factory=Histogram)
     left_open: int = 0
     """Calls that may have been under way when the load left, over all slices."""
+    upstream: int = 0
+    """Calls that the provider answered meanwhile."""
+    upstream_refused: int = 0
     faults: dict[str, int] = {}
     others_seconds: float = 0.0
     """CPU time that anybody else had of the hop's core."""
@@ -46,6 +49,8 @@ class Measured(msgspec.Struct, kw_only=True):
         self.cpu_seconds += other.cpu_seconds
         self.latency.add(other.latency)
         self.left_open += other.left_open
+        self.upstream += other.upstream
+        self.upstream_refused += other.upstream_refused
         for name, count in other.faults.items():
             self.faults[name] = self.faults.get(name, 0) + count
         self.others_seconds += other.others_seconds
@@ -57,21 +62,26 @@ def one_slice(rig: Rig, hop: Hop, *, connections: int, seconds: int) -> Measured
 
     The gateway's work is done when everything is in the database, so its CPU time is read then, ledger included.
     """
+    counts = rig.provider.counts()
     begun, busy, used = monotonic(), busy_seconds(hop.core), tree_seconds(hop.child.pid)
     summary = wrk.drive(hop.target, connections=connections, seconds=seconds, core=rig.cores.load, folder=rig.folder)
     if hop is rig.governed:
         rig.gateway.become_quiet()
     used = tree_seconds(hop.child.pid) - used
     busy = busy_seconds(hop.core) - busy
+    seconds_of_core = monotonic() - begun
+    answered = rig.provider.counts()
     return Measured(
         answered=summary.answered,
         seconds=summary.microseconds / 1e6,
         cpu_seconds=used,
         latency=summary.histogram(),
         left_open=connections,
+        upstream=answered.answered - counts.answered,
+        upstream_refused=answered.refused - counts.refused,
         faults=summary.faults,
         others_seconds=max(0.0, busy - used),
-        core_seconds=monotonic() - begun,
+        core_seconds=seconds_of_core,
     )
 
 

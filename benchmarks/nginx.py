@@ -1,6 +1,6 @@
 """nginx as a plain proxy with one worker: what a hop costs that governs nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -50,13 +50,13 @@ http {{
 
 
 @contextmanager
-def proxy(*, provider: int, core: int, folder: Path, streams: bool = False) -> Iterator[tuple[Child, int]]:
-    """nginx in front of the provider's port, and its own port. For streams it hands on what comes at once."""
+def proxy(*, provider: int, core: int, folder: Path, streams: bool = False) -> Generator[tuple[Child, int]]:
+    """One nginx in front of the provider's port, and its own port. For streams it hands on what comes at once."""
     port = free_port()
     configuration = folder / "nginx.conf"
     buffering = "off" if streams else "on"
     configuration.write_text(_CONFIGURATION.format(folder=folder, provider=provider, port=port, buffering=buffering))
-    command = [tools.require("nginx")["nginx"], "-p", folder, "-c", configuration, "-e", "stderr"]
+    command: list[str | Path] = [tools.require("nginx")["nginx"], "-p", folder, "-c", configuration, "-e", "stderr"]
     with running("nginx", command, core=core, folder=folder) as child:
         await_answer(child, port, "/count", seconds=10)
         yield child, port

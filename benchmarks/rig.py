@@ -4,7 +4,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -47,12 +47,9 @@ class Rig(msgspec.Struct, frozen=True, kw_only=True):
         return self.bare, self.nginx, self.governed
 
     def tally(self) -> dict[str, int]:
-        """Everything that anybody counts, as it stands once the gateway is quiet."""
+        """Everything that the gateway counts and keeps, as it stands once it is quiet."""
         self.gateway.become_quiet()
-        counts = self.provider.counts()
         return {
-            "provider: answered": counts.answered,
-            "provider: refused": counts.refused,
             **gateway.counters(self.gateway.metrics()),
             **records.log_numbers(self.gateway.log, FRONTEND_MODEL),
             **records.database_numbers(self.gateway.database),
@@ -61,14 +58,14 @@ class Rig(msgspec.Struct, frozen=True, kw_only=True):
     def conditions(self) -> str:
         """What the numbers were made on, for the head of a table."""
         return (
-            f"Python {PYTHON} ({sys.executable}), {platform.machine()}; measured on core {self.cores.measured}, load and "
-            f"provider on core {self.cores.load}; load average {os.getloadavg()[0]:.2f}; "
+            f"Python {PYTHON} ({sys.executable}), {platform.machine()}; measured on core {self.cores.measured}, "
+            f"load and provider on core {self.cores.load}; load average {os.getloadavg()[0]:.2f}; "
             f"gateway ready after {self.gateway.ready_after:.2f} s"
         )
 
 
 @contextmanager
-def standing(*, events: int = 64, interval_ms: float = 5.0, streams: bool = False) -> Iterator[Rig]:
+def standing(*, events: int = 64, interval_ms: float = 5.0, streams: bool = False) -> Generator[Rig]:
     """The whole rig, its files in a temporary folder; all of it is gone afterwards."""
     tools.require("cc", "nginx", "setpriv", "wrk")
     where = cores()

@@ -66,13 +66,23 @@ def growth(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int
 def checks(client: Client, grown: Mapping[str, int], answer: Answer) -> list[Check]:
     """Everything that has to hold of one part of a run in which `answer` came back from every call."""
     made = [
-        Check(f"client: {name}", count, 0, 0, "the client met no fault") for name, count in sorted(client.faults.items())
+        Check(f"client: {name}", count, 0, 0, "the client met no fault")
+        for name, count in sorted(client.faults.items())
     ]
     made += _calls(client, grown)
     made += _rows(client, grown, answer)
     made += _levels(grown)
     made += _budgets(grown)
     return made
+
+
+def provider_checks(name: str, client: Client, answered: int, refused: int) -> Iterable[Check]:
+    """What has to hold of calls that go to the provider past the gateway."""
+    for fault, count in sorted(client.faults.items()):
+        yield Check(f"{name}: {fault}", count, 0, 0, "the client met no fault")
+    high = client.answered + client.left_open
+    yield Check(f"{name}: answered by the provider", answered, client.answered, high, _seen(client))
+    yield Check(f"{name}: refused by the provider", refused, 0, 0, "the provider was asked as it wants to be")
 
 
 def _equal(what: str, grown: Mapping[str, int], expected: int | None, because: str) -> Check:
@@ -102,7 +112,7 @@ def _rows(client: Client, grown: Mapping[str, int], answer: Answer) -> Iterable[
     yield Check("ledger: rows", rows, low, high, _seen(client))
     yield Check("ledger ok: rows", ok, low, rows, "each answered call has one, and no other has")
     yield Check("ledger ok: serving rows", grown.get("ledger ok: serving rows"), ok, ok, "who answers serves")
-    yield Check("ledger: requests", grown.get("ledger: requests"), rows, rows, "one row for each call, no attempt twice")
+    yield Check("ledger: requests", grown.get("ledger: requests"), rows, rows, "one row for each call")
     yield Check("provider: answered", grown.get("provider: answered"), ok, rows, "what was answered is in the ledger")
     each = {
         "input tokens, not cached": answer.prompt_tokens - answer.cached_tokens,
@@ -123,7 +133,9 @@ def _rows(client: Client, grown: Mapping[str, int], answer: Answer) -> Iterable[
 
 def _levels(grown: Mapping[str, int]) -> Iterable[Check]:
     for level in LEVELS:
-        yield _equal(f"level {level}: requests", grown, grown.get("ledger: rows"), "every call that reached the provider")
+        yield _equal(
+            f"level {level}: requests", grown, grown.get("ledger: rows"), "each call that reached the provider"
+        )
 
 
 def _budgets(grown: Mapping[str, int]) -> Iterable[Check]:

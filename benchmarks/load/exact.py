@@ -1,10 +1,11 @@
-"""A fixed number of calls over a fixed number of connections, every one waited for: the client that can be counted on."""
+"""A fixed number of calls over a fixed number of connections, every one waited for: a client to be counted on."""
 
 import http.client
 import json
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -25,7 +26,7 @@ def call(target: Target, answer: Answer, *, requests: int, connections: int) -> 
     """Makes so many calls; each thread has its own connection, and a call that fails is not repeated."""
     shares = [requests // connections + (place < requests % connections) for place in range(connections)]
     with ThreadPoolExecutor(connections) as threads:
-        seen = list(threads.map(lambda share: _call_in_turn(target, answer, share), shares))
+        seen = list(threads.map(partial(_call_in_turn, target, answer), shares))
     return Seen([name for one in seen for name in one.ids], dict(_added(one.faults for one in seen)))
 
 

@@ -84,7 +84,9 @@ def drive(target: Target, *, connections: int, seconds: int, core: int, folder: 
     ]
     with pinned_to(core):
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + _GRACE_SECONDS, check=False)
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=seconds + _GRACE_SECONDS, check=False
+            )
         except subprocess.TimeoutExpired as late:
             raise RigError(f"wrk did not end within {seconds + _GRACE_SECONDS} s") from late
     if done.returncode:

@@ -1,6 +1,6 @@
 """The provider that everything is sent to in the end: provider.c, on the load's core."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -36,9 +36,9 @@ class Provider(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def provider(*, core: int, folder: Path, events: int = 64, interval_ms: float = 5.0) -> Iterator[Provider]:
+def provider(*, core: int, folder: Path, events: int = 64, interval_ms: float = 5.0) -> Generator[Provider]:
     """A provider that bills `ANSWER` for a plain call; its streams have `events`, `interval_ms` apart."""
-    command = [
+    command: list[str | Path] = [
         tools.compiled(_SOURCE),
         f"--events={events}",
         f"--interval-ms={interval_ms}",

@@ -35,13 +35,13 @@ class ListEnvelope(AnswerShape, Generic[T], kw_only=True):
 
 def enveloped(exchange: Exchange, data: T) -> Envelope[T]:
     """`data` as the answer to the request of `exchange`."""
-    return Envelope(data=data, meta=EnvelopeMeta(exchange.request_id))
+    return Envelope(data=data, meta=EnvelopeMeta(request_id=exchange.request_id))
 
 
 def listed(exchange: Exchange, items: Sequence[T], next_cursor: str | None) -> ListEnvelope[T]:
     """One page as the answer to the request of `exchange`; `next_cursor` None where it is the last."""
     return ListEnvelope(
-        data=Items(items),
+        data=Items(items=items),
         pagination=Pagination(has_more=next_cursor is not None, next_cursor=next_cursor),
-        meta=EnvelopeMeta(exchange.request_id),
+        meta=EnvelopeMeta(request_id=exchange.request_id),
     )

@@ -91,7 +91,7 @@ def _text(path: File) -> str:
     if len(content) > MAX_FILE:
         raise _errors(path, [Problem(1, (), f"larger than {MAX_FILE} bytes")])
     try:
-        return content.decode("utf-8-sig")
+        return content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise _errors(path, [Problem(line, (), f"not UTF-8 text: byte 0x{content[error.start]:02x}")]) from None

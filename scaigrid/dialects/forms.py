@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -88,6 +89,18 @@ class Form(Generic[T]):
         except ValueError:
             raise invalid(_OUT_OF_RANGE) from None
         return value, examine(value, self._kind, self._open_to)
+
+
+def once(make: Callable[[], T]) -> Callable[[], T]:
+    """`make`, which is called when its value is first wanted, and not again."""
+    made: list[T] = []
+
+    def value() -> T:
+        if not made:
+            made.append(make())
+        return made[0]
+
+    return value
 
 
 def _distinct(body: bytes, found: dict[str, msgspec.Raw]) -> bool:

@@ -15,6 +15,7 @@ from scaigrid.dialects.canonical import (
     tool_choice,
     tools,
 )
+from scaigrid.dialects.faults import MOST
 from scaigrid.dialects.forms import invalid
 from scaigrid.dialects.shapes import Effort
 from scaigrid.errors import Detail
@@ -93,7 +94,7 @@ def _input(given: str | tuple[str | int | tuple[int, ...], ...]) -> tuple[str, .
         raise invalid(Detail("input", "must be all texts, all token ids or all lists of token ids"))
     empty = [place for place, one in enumerate(lists) if not one]
     if empty:
-        raise invalid(*(Detail(f"input[{place}]", "must not be empty") for place in empty[:1]))
+        raise invalid(*(Detail(f"input[{place}]", "must not be empty") for place in empty[:MOST]))
     return lists
 
 

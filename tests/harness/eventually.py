@@ -15,7 +15,7 @@ T = TypeVar("T")
 _clock = SystemClock()
 
 
-def eventually(ask: Callable[[], T], what: str, *, seconds: float = PATIENCE) -> T:
+def eventually(ask: Callable[[], T | None], what: str, *, seconds: float = PATIENCE) -> T:
     """The first answer that is true. Raises AssertionError with `what` was awaited and the last answer."""
     ends = _clock.monotonic() + seconds
     pause = Event()
@@ -26,7 +26,7 @@ def eventually(ask: Callable[[], T], what: str, *, seconds: float = PATIENCE) ->
     return answer
 
 
-async def becomes(ask: Callable[[], T], what: str, *, seconds: float = PATIENCE) -> T:
+async def becomes(ask: Callable[[], T | None], what: str, *, seconds: float = PATIENCE) -> T:
     """`eventually` for a test that has a loop to keep turning."""
     ends = _clock.monotonic() + seconds
     while not (answer := ask()):

@@ -2,7 +2,7 @@
 
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 
 from tests.harness.eventually import eventually
@@ -11,7 +11,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_port() -> int:
-    """A port that was free a moment ago. Another process can be quicker, so whoever listens on it must say so if not."""
+    """A port that was free a moment ago. Another process can be quicker: whoever listens there has to notice."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
@@ -19,7 +19,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def refusing_port() -> Iterator[int]:
+def refusing_port() -> Generator[int]:
     """A port that stays taken and refuses every connection: bound, and never listening."""
     with socket.socket() as holder:
         holder.bind((LOOPBACK, 0))
@@ -27,7 +27,7 @@ def refusing_port() -> Iterator[int]:
 
 
 @contextmanager
-def silent_port() -> Iterator[int]:
+def silent_port() -> Generator[int]:
     """A port on which no new connection is ever established: its queue is full and nobody takes from it."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.socket())

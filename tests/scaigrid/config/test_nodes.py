@@ -188,6 +188,7 @@ def test_a_merge_leaves_the_merged_mapping_as_it_is() -> None:
         ("a: 1\na: 2\na: 3", ["2 a: duplicate key, already on line 1", "3 a: duplicate key, already on line 1"]),
         ("m:\n  - {}\n  - s: 1\n    t: {u: 1,\n      u: 2}", ["5 m/1/t/u: duplicate key, already on line 4"]),
         ("a: {<<: {b: 1},\n  <<: {c: 1}}", ["2 a/<<: duplicate key, already on line 1"]),
+        ("a: &key b\n*key : 1\nb: 2", ["3 b: duplicate key, already on line 2"]),
         ("a: {<<: 5}", ["1 a/<<: only mappings can be merged"]),
         ("a:\n  <<: [{b: 1}, x, [y]]", ["2 a/<<: only mappings can be merged"] * 2),
         ("a: {1: x}", ["1 a: keys are strings, this one is of type int: quote it"]),
@@ -312,6 +313,12 @@ def test_nesting_by_aliases_is_bounded() -> None:
     assert problem.reason == f"nested deeper than {MAX_DEPTH} levels by an alias"
     # The root is a level, and its key; so the list that would be level 101 is made on line 101
     assert problem.line == MAX_DEPTH + 1
+
+
+def test_an_alias_is_as_deep_as_the_deepest_value_in_it() -> None:
+    deep = "[" * 60 + "]" * 60
+    (problem,) = read_nodes(f"a: &a [{deep}, 1]\nb: {'[' * 60}*a{']' * 60}")[1]
+    assert (problem.line, problem.reason) == (2, f"nested deeper than {MAX_DEPTH} levels by an alias")
 
 
 def test_a_shallow_alias_beside_a_deep_value_is_not_taken_for_deep() -> None:

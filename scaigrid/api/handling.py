@@ -1,20 +1,30 @@
-"""Who calls a control-plane route, and whether they may."""
+"""What every control-plane handler starts from: its methods, the request's exchange, the permission, its services."""
 
-from typing import Any
+from typing import Annotated, Any, TypeVar, cast
 
 from litestar.connection import ASGIConnection
+from litestar.enums import HttpMethod
 from litestar.handlers import BaseRouteHandler
+from litestar.params import Dependency
 from litestar.types import Guard
 
+from scaigrid.asgi import Scope
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Exchange, exchange_of
 
+T = TypeVar("T")
+
 Connection = ASGIConnection[Any, Any, Any, Any]
+Provided = Annotated[T, Dependency(skip_validation=True)]
+"""A service that `scaigrid.api.routes` was given, by the name of the parameter."""
+
+READ = (HttpMethod.GET, HttpMethod.HEAD)
+"""What can be read answers HEAD too (RFC 9110, section 9.1); the server leaves the body out."""
 
 
 def exchange_in(connection: Connection) -> Exchange:
     """The exchange of a request, which the edge links have opened around the application."""
-    exchange = exchange_of(connection.scope)
+    exchange = exchange_of(cast(Scope, connection.scope))
     if exchange is None:
         raise RuntimeError("the control plane stands inside the edge links, which open the exchange")
     return exchange
@@ -25,8 +35,6 @@ def requires(permission: str) -> Guard:
 
     def permitted(connection: Connection, _handler: BaseRouteHandler) -> None:
         if permission not in exchange_in(connection).principal.permissions:
-            raise GatewayError(
-                Code.AUTHZ_PERMISSION_DENIED, f"Your roles do not include the permission {permission}."
-            )
+            raise GatewayError(Code.AUTHZ_PERMISSION_DENIED, f"Your roles do not include the permission {permission}.")
 
     return permitted

@@ -1,0 +1,121 @@
+"""The call as it has to be translated: in canonical types, with what the gateway adds already in it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from scaigrid.adapter import Outgoing
+from scaigrid.call import Call
+from scaigrid.errors import Code, Detail, GatewayError
+from scaigrid.types import Chat, Embed, Message, ReasoningRequest, TextPart
+
+NEVER_DEFAULTED: Final = frozenset({"model", "messages", "input", "stream", "stream_options", "n"})
+"""What no `default_params` may set: it is the caller's to say, and the reservation was made for what the caller said."""
+OUTPUT_FIELDS: Final = frozenset({"max_tokens", "max_completion_tokens"})
+"""The words of either dialect for the output bound."""
+
+
+def chat(call: Call, outgoing: Outgoing) -> Chat:
+    """The chat that `call` asks, with the output bound, the defaults and the system prompt of `outgoing`.
+
+    Raises UNSUPPORTED_BY_MODEL for a field of the caller's dialect, or a default, that has no canonical meaning.
+    """
+    asked = call.canonical()
+    if not isinstance(asked, Chat):
+        raise TypeError(f"a {call.operation} call is no chat")
+    if asked.unknown:
+        raise unsupported(asked.unknown)
+    changes = _defaults(call, asked, outgoing, _CHAT)
+    if outgoing.max_output is not None:
+        changes["max_tokens"] = outgoing.max_output
+    if outgoing.system_prompt is not None:
+        prompt = Message(role="system", content=(TextPart(outgoing.system_prompt),))
+        changes["messages"] = (prompt, *asked.messages)
+    return msgspec.structs.replace(asked, **changes) if changes else asked
+
+
+def embed(call: Call, outgoing: Outgoing) -> Embed:
+    """The embeddings that `call` asks for, with the defaults of `outgoing`. Raises as `chat` does."""
+    asked = call.canonical()
+    if not isinstance(asked, Embed):
+        raise TypeError(f"a {call.operation} call asks for no embeddings")
+    if asked.unknown:
+        raise unsupported(asked.unknown)
+    changes = _defaults(call, asked, outgoing, _EMBED)
+    return msgspec.structs.replace(asked, **changes) if changes else asked
+
+
+def unsupported(fields: Sequence[str]) -> GatewayError:
+    """UNSUPPORTED_BY_MODEL that names `fields`."""
+    details = tuple(Detail(field, "This model's provider has no way to say it.") for field in fields)
+    names = ", ".join(f"`{field}`" for field in fields)
+    return GatewayError(Code.UNSUPPORTED_BY_MODEL, f"The model does not support {names}.", details=details)
+
+
+def invalid(field: str, reason: str) -> GatewayError:
+    """VALIDATION_ERROR for one field of the caller's."""
+    return GatewayError(Code.VALIDATION_ERROR, f"`{field}` {reason}.", details=(Detail(field, reason),))
+
+
+def _as(field: str, kind: Any) -> Callable[[msgspec.Raw], dict[str, Any]]:
+    decoder = msgspec.json.Decoder[Any](kind)
+    return lambda raw: {field: decoder.decode(raw)}
+
+
+_stop: Final = msgspec.json.Decoder[str | tuple[str, ...]](str | tuple[str, ...])
+_effort: Final = msgspec.json.Decoder(ReasoningRequest)
+
+
+def _stops(raw: msgspec.Raw) -> dict[str, Any]:
+    value = _stop.decode(raw)
+    return {"stop": (value,) if isinstance(value, str) else value}
+
+
+def _reasoning_effort(raw: msgspec.Raw) -> dict[str, Any]:
+    return {"reasoning": _effort.decode(b'{"effort":%b}' % bytes(raw))}
+
+
+_CHAT: Final[Mapping[str, Callable[[msgspec.Raw], dict[str, Any]]]] = {
+    "max_tokens": _as("max_tokens", int),
+    "max_completion_tokens": _as("max_tokens", int),
+    "temperature": _as("temperature", float),
+    "top_p": _as("top_p", float),
+    "stop": _stops,
+    "seed": _as("seed", int),
+    "parallel_tool_calls": _as("parallel_tool_calls", bool),
+    "reasoning": _as("reasoning", ReasoningRequest),
+    "reasoning_effort": _reasoning_effort,
+    "logprobs": _as("logprobs", bool),
+    "top_logprobs": _as("top_logprobs", int),
+    "presence_penalty": _as("presence_penalty", float),
+    "frequency_penalty": _as("frequency_penalty", float),
+    "user": _as("user", str),
+    "provider_options": _as("provider_options", dict[str, dict[str, Any]]),
+}
+_EMBED: Final[Mapping[str, Callable[[msgspec.Raw], dict[str, Any]]]] = {
+    "dimensions": _as("dimensions", int),
+    "user": _as("user", str),
+}
+
+
+_UNSAID: Final[Mapping[type, Chat | Embed]] = {Chat: Chat(messages=()), Embed: Embed(input=())}
+
+
+def _defaults(
+    call: Call, asked: Chat | Embed, outgoing: Outgoing, words: Mapping[str, Callable[[msgspec.Raw], dict[str, Any]]]
+) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    unsaid = _UNSAID[type(asked)]
+    for name, raw in outgoing.defaults.items():
+        if name in call.members or name in NEVER_DEFAULTED:
+            continue
+        if name not in words:
+            raise unsupported((f"default_params.{name}",))
+        try:
+            given = words[name](raw)
+        except msgspec.ValidationError:
+            raise unsupported((f"default_params.{name}",)) from None
+        # Two words may have one meaning (`reasoning`, `reasoning_effort`), and the caller may have used the other.
+        changes |= {field: value for field, value in given.items() if getattr(asked, field) == getattr(unsaid, field)}
+    return changes

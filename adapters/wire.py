@@ -1,0 +1,63 @@
+"""JSON on the wire: a provider's decoded or refused as broken, ours encoded, and where members stand in a text."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from scaigrid import splice
+from scaigrid.errors import Code, GatewayError
+from scaigrid.splice import Span
+
+T = TypeVar("T")
+
+NULL = b"null"
+
+
+def broken(reason: str) -> GatewayError:
+    """UPSTREAM_SHAPE_MISMATCH, in words of ours: what the provider sent instead stays inside."""
+    return GatewayError(Code.UPSTREAM_SHAPE_MISMATCH, f"The provider's answer broke its own format: {reason}.")
+
+
+def decoded(decoder: msgspec.json.Decoder[T], text: bytes | msgspec.Raw) -> T:
+    """Decodes what a provider sent. Raises UPSTREAM_SHAPE_MISMATCH for all that is not JSON of that type."""
+    try:
+        return decoder.decode(text)
+    except msgspec.ValidationError:
+        raise broken("a field has the wrong type") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise broken("no JSON where JSON is due") from None
+    except RecursionError:
+        raise broken("JSON nested too deep") from None
+
+
+def encoded(value: Any) -> bytes:
+    """Compact JSON. Raises VALIDATION_ERROR for a text that is no Unicode (half of a surrogate pair)."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        raise GatewayError(Code.VALIDATION_ERROR, "The request holds text that is not valid Unicode.") from None
+
+
+def check_unicode(text: bytes) -> None:
+    """Raises UPSTREAM_SHAPE_MISMATCH where `text` is no UTF-8: a raw value is passed on without a look inside."""
+    if not text.isascii():
+        try:
+            text.decode()
+        except UnicodeDecodeError:
+            raise broken("no UTF-8") from None
+
+
+def places(text: bytes, of: Mapping[str, msgspec.Raw]) -> Mapping[str, Span]:
+    """`splice.spans` by arithmetic, where `text` has no white space between its members; the walk elsewhere.
+
+    A text as long as its members, their quotes and their punctuation has room for nothing else, so each member is
+    where the lengths put it and none is there twice. Raises splice.DuplicateKey.
+    """
+    found: dict[str, Span] = {}
+    position = 0
+    for name, raw in of.items():
+        start = position + len(name) + 4
+        position = start + len(raw)
+        found[name] = (start, position)
+    return found if position + 1 == len(text) else splice.spans(text, of)

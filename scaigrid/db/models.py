@@ -1,0 +1,96 @@
+"""The tables. The same ones on SQLite and PostgreSQL: text is text, money and counts are 64-bit integers.
+
+Columns stand in the order of the fields of the Structs that they keep, so that a row is a Struct's own tuple.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("request_id", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("partner_id", Text, nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("key_id", Text),
+    Column("model", Text, nullable=False),
+    Column("backend_id", Text, nullable=False),
+    Column("dialect", Text, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("stream", Boolean, nullable=False),
+    Column("attempt", BigInteger, nullable=False),
+    Column("serving", Boolean, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("error_code", Text),
+    Column("tokens_in", BigInteger, nullable=False),
+    Column("tokens_cache_read", BigInteger, nullable=False),
+    Column("tokens_cache_write", BigInteger, nullable=False),
+    Column("tokens_cache_write_1h", BigInteger, nullable=False),
+    Column("tokens_out", BigInteger, nullable=False),
+    Column("tokens_reasoning", BigInteger, nullable=False),
+    Column("usage_source", Text, nullable=False),
+    Column("cost", BigInteger, nullable=False),
+    Column("backend_cost", BigInteger, nullable=False),
+    Column("price_version", Text, nullable=False),
+    Column("first_byte_us", BigInteger),
+    Column("latency_us", BigInteger, nullable=False),
+    Column("tags", Text, nullable=False),  # a JSON object, as text: both databases can look into it
+    # Every index costs every request. These answer the three walks there are; the id breaks ties among few rows.
+    Index(None, "created_at", "id"),
+    Index(None, "tenant_id", "created_at"),
+    Index(None, "user_id", "created_at"),
+)
+"""`UsageRow`, one row an attempt."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("timestamp", Double, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("actor_id", Text),
+    Column("actor_email", Text),
+    Column("actor_type", Text, nullable=False),
+    Column("tenant_id", Text),
+    Column("partner_id", Text),
+    Column("resource_type", Text, nullable=False),
+    Column("resource_id", Text),
+    Column("ip_address", Text),
+    Column("user_agent", Text),
+    Column("status", Text, nullable=False),
+    Column("http_status", BigInteger, nullable=False),
+    Column("error_code", Text),
+    Column("request_id", Text, nullable=False),
+    Column("before", Text),  # JSON, byte for byte as it was hashed
+    Column("after", Text),
+    Column("writer", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("prev_hash", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    UniqueConstraint("writer", "seq"),  # a chain cannot fork
+    Index(None, "timestamp", "id"),
+    Index(None, "tenant_id", "timestamp"),
+)
+"""`AuditRow` and its place in its writer's hash chain (`scaigrid.ledger.chain`)."""

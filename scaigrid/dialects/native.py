@@ -1,0 +1,109 @@
+"""The native dialect, `/v1`: strict in what it takes, and speaking for every path that no other dialect owns."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Final
+
+import msgspec
+from msgspec import UNSET
+
+from scaigrid.asgi import Headers
+from scaigrid.call import Call
+from scaigrid.dialect import Answered, Renderer
+from scaigrid.dialects import native_request
+from scaigrid.dialects.forms import Form, members
+from scaigrid.dialects.headers import JSON, limit_headers
+from scaigrid.dialects.native_render import DONE, ChatPlain, ChatStream, Embeddings
+from scaigrid.dialects.native_shapes import (
+    ChatRequest,
+    EmbedRequest,
+    EnvelopeMeta,
+    ErrorAnswer,
+    ErrorDetail,
+    ErrorEnvelope,
+    StreamError,
+)
+from scaigrid.errors import GatewayError
+from scaigrid.types import Chat, Embed, Operation
+
+_CHAT: Final = Form(ChatRequest)
+_EMBED: Final = Form(EmbedRequest)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Native:
+    """Decodes the whole call at once: no provider speaks this dialect, so all of it will be needed."""
+
+    name: ClassVar[str] = "native"
+    prefix: ClassVar[str] = "/v1"
+    operations: ClassVar[Mapping[str, Operation]] = {
+        "/v1/inference/chat": "chat",
+        "/v1/inference/embed": "embed",
+    }
+
+    def decode(self, operation: Operation, body: bytes) -> Call:
+        found = members(body)
+        return _chat(body, found) if operation == "chat" else _embed(body, found)
+
+    def renderer(self, call: Call, answered: Answered) -> Renderer:
+        if call.operation == "embed":
+            return Embeddings(call, answered)
+        return ChatStream(call, answered) if call.stream else ChatPlain(call, answered)
+
+    def error(self, error: GatewayError, request_id: str) -> tuple[Headers, bytes]:
+        answer = ErrorAnswer(
+            code=error.code,
+            message=error.message,
+            retry_after=UNSET if error.retry_after is None else error.retry_after,
+            details=tuple([ErrorDetail(one.field, one.message) for one in error.details]) or UNSET,
+            level=UNSET if error.level is None else error.level,
+        )
+        body = _encode(ErrorEnvelope(error=answer, meta=EnvelopeMeta(request_id)))
+        return [JSON, *error.response_headers()], body
+
+    def stream_error(self, error: GatewayError, request_id: str) -> bytes:
+        """An event of its own name, then `[DONE]`."""
+        data = _encode(StreamError(error.code, error.message, request_id))
+        return b"event: error\ndata: %b\n\n%b" % (data, DONE)
+
+    def limit_headers(self, limit: int, remaining: int, reset: float) -> Headers:
+        return limit_headers(limit, remaining, reset)
+
+
+def _chat(body: bytes, found: Mapping[str, msgspec.Raw]) -> Call:
+    request, _ = _CHAT.read(body)
+    chat = native_request.chat(request)
+
+    def canonical() -> Chat | Embed:
+        return chat
+
+    return Call(
+        dialect=Native.name,
+        operation="chat",
+        model=request.model,
+        body=body,
+        members=found,
+        canonical=canonical,
+        stream=bool(request.stream),
+        n=request.n or 1,
+        max_output=request.max_tokens,
+        wants_usage=True,
+        tags=request.metadata or {},
+    )
+
+
+def _embed(body: bytes, found: Mapping[str, msgspec.Raw]) -> Call:
+    request, _ = _EMBED.read(body)
+    embed = native_request.embed(request)
+
+    def canonical() -> Chat | Embed:
+        return embed
+
+    return Call(
+        dialect=Native.name,
+        operation="embed",
+        model=request.model,
+        body=body,
+        members=found,
+        canonical=canonical,
+        tags=request.metadata or {},
+    )

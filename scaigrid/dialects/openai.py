@@ -1,0 +1,179 @@
+"""The OpenAI dialect: an OpenAI SDK works by changing `base_url` and `api_key`.
+
+Source: OpenAI's API reference for chat completions, embeddings and errors.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
+
+import msgspec
+from msgspec import UNSET
+
+from scaigrid.asgi import Headers
+from scaigrid.call import Call
+from scaigrid.dialect import Answered, Renderer
+from scaigrid.dialects import openai_request
+from scaigrid.dialects.faults import Harmless
+from scaigrid.dialects.forms import Form, invalid, members
+from scaigrid.dialects.headers import JSON, limit_headers
+from scaigrid.dialects.openai_render import ChatPlain, ChatStream, Embeddings
+from scaigrid.dialects.openai_shapes import (
+    ChatCompletionRequest,
+    ChatHead,
+    EmbeddingsHead,
+    EmbeddingsRequest,
+    OpenAIError,
+    OpenAIErrorBody,
+    OpenAIErrorDetail,
+)
+
+from scaigrid.errors import Detail, GatewayError
+from scaigrid.types import Chat, Embed, Operation
+
+_SAYS_NOTHING: Final[Harmless] = {
+    "annotations": ([],),
+    "function_call": ("none",),
+    "functions": ([],),
+    "include_obfuscation": (False,),
+    "logit_bias": ({},),
+    "modalities": (["text"],),
+    "service_tier": ("auto", "default"),
+    "store": (False,),
+    "verbosity": ("medium",),
+}
+"""OpenAI's own defaults, and what a message of an answer has beside its content when it is sent back."""
+
+_CHAT: Final = Form(ChatCompletionRequest, _SAYS_NOTHING)
+_EMBEDDINGS: Final = Form(EmbeddingsRequest, _SAYS_NOTHING)
+_chat_head: Final = msgspec.json.Decoder(ChatHead)
+_embeddings_head: Final = msgspec.json.Decoder(EmbeddingsHead)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class OpenAI:
+    """Decodes what governance reads, and leaves the rest to the provider or to `canonical`."""
+
+    name: ClassVar[str] = "openai"
+    prefix: ClassVar[str] = "/oai/v1"
+    operations: ClassVar[Mapping[str, Operation]] = {
+        "/oai/v1/chat/completions": "chat",
+        "/oai/v1/embeddings": "embed",
+    }
+
+    def decode(self, operation: Operation, body: bytes) -> Call:
+        found = members(body)
+        return _chat(body, found) if operation == "chat" else _embeddings(body, found)
+
+    def renderer(self, call: Call, answered: Answered) -> Renderer:
+        if call.operation == "embed":
+            return Embeddings(call)
+        return ChatStream(call, answered) if call.stream else ChatPlain(call, answered)
+
+    def error(self, error: GatewayError, request_id: str) -> tuple[Headers, bytes]:
+        return [JSON, *error.response_headers()], _error_body(error, request_id)
+
+    def stream_error(self, error: GatewayError, request_id: str) -> bytes:
+        """A frame with the error, and no `[DONE]`: SDKs would take that for success."""
+        return b"data: %b\n\n" % _error_body(error, request_id)
+
+    def limit_headers(self, limit: int, remaining: int, reset: float) -> Headers:
+        return [
+            *limit_headers(limit, remaining, reset),
+            (b"x-ratelimit-limit-requests", b"%d" % limit),
+            (b"x-ratelimit-remaining-requests", b"%d" % remaining),
+            (b"x-ratelimit-reset-requests", duration(reset).encode()),
+        ]
+
+
+def duration(seconds: float) -> str:
+    """A time span as OpenAI writes it: `120ms`, `6s`, `1m0s`, `1h2m3s`; rounded up, so that waiting so long is enough."""
+    if seconds < 1:
+        return f"{math.ceil(seconds * 1000)}ms"
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    if minutes == 0:
+        return f"{rest}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes}m{rest}s" if hours else f"{minutes}m{rest}s"
+
+
+def _chat(body: bytes, found: Mapping[str, msgspec.Raw]) -> Call:
+    try:
+        head = _chat_head.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise invalid(*_every_fault(_CHAT, body, error), *_two_bounds(found)) from None
+    bound, field = head.max_completion_tokens, "max_completion_tokens"
+    if bound is None:
+        bound, field = head.max_tokens, "max_tokens"
+    elif head.max_tokens is not None:
+        raise invalid(*_two_bounds(found))
+    options = head.stream_options
+
+    def canonical() -> Chat | Embed:
+        return openai_request.chat(*_CHAT.read(body))
+
+    return Call(
+        dialect=OpenAI.name,
+        operation="chat",
+        model=head.model,
+        body=body,
+        members=found,
+        canonical=once(canonical),
+        stream=bool(head.stream),
+        n=head.n or 1,
+        max_output=bound,
+        output_field=None if bound is None else field,
+        wants_usage=options is not None and bool(options.include_usage),
+        tags=head.metadata or {},
+    )
+
+
+def _embeddings(body: bytes, found: Mapping[str, msgspec.Raw]) -> Call:
+    try:
+        head = _embeddings_head.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise invalid(*_every_fault(_EMBEDDINGS, body, error)) from None
+    if memoryview(head.input)[0] not in b'["':
+        raise invalid(*_EMBEDDINGS.faults(body))
+
+    def canonical() -> Chat | Embed:
+        return openai_request.embed(*_EMBEDDINGS.read(body))
+
+    return Call(
+        dialect=OpenAI.name,
+        operation="embed",
+        model=head.model,
+        body=body,
+        members=found,
+        canonical=once(canonical),
+    )
+
+
+def _every_fault(form: Form[Any], body: bytes, error: Exception) -> list[Detail]:
+    return form.faults(body) or [Detail("body", str(error))]
+
+
+def _two_bounds(found: Mapping[str, msgspec.Raw]) -> list[Detail]:
+    given = [name for name in ("max_tokens", "max_completion_tokens") if bytes(found.get(name, b"null")) != b"null"]
+    return [Detail(given[1], f"cannot be given together with {given[0]}")] if len(given) > 1 else []
+
+
+def _error_body(error: GatewayError, request_id: str) -> bytes:
+    details = error.details
+    message = error.message
+    if details:
+        # Clients of this dialect show the message alone
+        more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+        message = f"{message} {details[0].field} {details[0].message}{more}."
+    return _encode(
+        OpenAIErrorBody(
+            OpenAIError(
+                message=message,
+                type=error.row.openai_type,
+                param=details[0].field if details else None,
+                code=error.code,
+                details=tuple([OpenAIErrorDetail(one.field, one.message) for one in details]) or UNSET,
+                request_id=request_id,
+            )
+        )
+    )

@@ -1,0 +1,108 @@
+"""Puts batches of records into the database: each row once however often it comes, and audit rows into their chain."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import msgspec
+from sqlalchemy import Table, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from scaigrid.db.engine import writing
+from scaigrid.db.models import audit, usage
+from scaigrid.ledger.chain import START, Checkpoint, link
+from scaigrid.ledger.records import AuditRow, Record, UsageRow
+
+_PIECE = 500
+"""Rows handed over in one call: so many are made between two turns of the event loop."""
+
+_fields = msgspec.structs.astuple
+_json = msgspec.json.Encoder(order="deterministic").encode
+
+
+class LedgerStore:
+    """The ledger's tables, for one writer process. Rows are known by their id: one that is there is left as it is."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = writing(engine)
+        self._heads: dict[str, Checkpoint] = {}
+        # Compiled once: the ORM's way through an insert costs more than SQLite's own work.
+        self._usage_sql = _insert(usage, engine) + " ON CONFLICT (id) DO NOTHING"
+        self._audit_sql = _insert(audit, engine)
+
+    async def insert(self, writer_id: str, records: Sequence[Record]) -> None:
+        """All of them in one transaction; audit rows continue the chain of `writer_id`.
+
+        Raises what SQLAlchemy and its driver raise; nothing has been written then, or all of it just before the
+        connection was lost. Both are right to repeat.
+        """
+        rows = [record for record in records if type(record) is UsageRow]
+        audits = [record for record in records if type(record) is AuditRow]
+        head = self._heads.pop(writer_id, None)
+        if head is not None:
+            try:
+                self._heads[writer_id] = await self._write(writer_id, rows, audits, head)
+            except IntegrityError:
+                # An audit row is there already. Which one, and where the chain ends, is asked below.
+                pass
+            else:
+                return
+        self._heads[writer_id] = await self._write(writer_id, rows, audits, None)
+
+    def forget(self, writer_id: str) -> None:
+        """Nothing more comes from this writer."""
+        self._heads.pop(writer_id, None)
+
+    async def _write(
+        self, writer_id: str, rows: Sequence[UsageRow], audits: Sequence[AuditRow], head: Checkpoint | None
+    ) -> Checkpoint:
+        async with self._engine.begin() as connection:
+            if head is None:
+                head = await _head(connection, writer_id)
+                audits = await _missing(connection, audits)
+            values = (_usage_values(row) for row in rows)
+            while piece := list(islice(values, _PIECE)):
+                await connection.exec_driver_sql(self._usage_sql, piece)
+            links = _linked(writer_id, audits, head)
+            while piece := list(islice(links, _PIECE)):
+                await connection.exec_driver_sql(self._audit_sql, piece)
+                head = Checkpoint(piece[-1][-3], piece[-1][-1])
+        return head
+
+
+def _usage_values(row: UsageRow) -> tuple[Any, ...]:
+    return (*_fields(row)[:-1], _json(row.tags).decode() if row.tags else "{}")
+
+
+def _linked(writer_id: str, rows: Sequence[AuditRow], head: Checkpoint) -> Iterator[tuple[Any, ...]]:
+    for row in rows:
+        fields = (*_fields(row)[:-2], _text(row.before), _text(row.after))
+        there = link(writer_id, fields, head)
+        yield (*fields, writer_id, there.seq, head.hash, there.hash)
+        head = there
+
+
+async def _head(connection: AsyncConnection, writer_id: str) -> Checkpoint:
+    query = select(audit.c.seq, audit.c.hash).where(audit.c.writer == writer_id).order_by(audit.c.seq.desc()).limit(1)
+    last = (await connection.execute(query)).one_or_none()
+    return START if last is None else Checkpoint(last.seq, last.hash)
+
+
+async def _missing(connection: AsyncConnection, rows: Sequence[AuditRow]) -> Sequence[AuditRow]:
+    """Those that are not in the database, each once. A row that is must take no number of the chain."""
+    by_id = {row.id: row for row in rows}
+    ids = iter(tuple(by_id))
+    while piece := list(islice(ids, _PIECE)):
+        for known in await connection.scalars(select(audit.c.id).where(audit.c.id.in_(piece))):
+            del by_id[known]
+    return tuple(by_id.values())
+
+
+def _insert(table: Table, engine: AsyncEngine) -> str:
+    """The statement in the words of the engine's own driver, all columns in the table's order."""
+    return str(insert(table).inline().compile(dialect=engine.dialect))
+
+
+def _text(raw: msgspec.Raw | None) -> str | None:
+    return None if raw is None else bytes(raw).decode()

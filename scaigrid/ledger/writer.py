@@ -1,0 +1,239 @@
+"""Takes what the journal holds into the database: batched, in order, each record once, however long that takes.
+
+The journal is the queue. A batch is read from it, written in one transaction, and only then counts as taken; a segment
+that is closed and wholly taken is removed. So there is nothing to lose between the two, and memory holds one batch
+whatever the database does. What an earlier process left behind is taken first.
+"""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from scaigrid.clock import Clock
+from scaigrid.ledger import frames
+from scaigrid.ledger.journal import Journal, Orphan, Segment, adopt
+from scaigrid.ledger.records import Record
+from scaigrid.ledger.store import LedgerStore
+
+_SLICE = 64
+"""Records decoded between two turns of the event loop: no stream waits longer than that for its next event."""
+
+_log = structlog.get_logger()
+
+
+class LedgerWriter:
+    """The one writer of a worker: `start`, then `drain` and `close` at the end. It closes the journal too.
+
+    `interval` is the time in seconds that records are gathered for, so that a busy gateway makes few transactions and
+    an idle one none. While the database is away it is tried again after `retry_first` seconds, then twice that, and so
+    on to `retry_most`.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        engine: AsyncEngine,
+        clock: Clock,
+        *,
+        batch: int = 2000,
+        interval: float = 0.2,
+        retry_first: float = 0.1,
+        retry_most: float = 5.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._journal = journal
+        self._store = LedgerStore(engine)
+        self._clock = clock
+        self._batch = batch
+        self._interval = interval
+        self._retry_first = retry_first
+        self._retry_most = retry_most
+        self._sleep = sleep
+        self._orphans: deque[Orphan] = deque()
+        self._offset = 0
+        """In bytes, within the oldest segment of the writer at work; so is `_taken`, in records."""
+        self._taken = 0
+        self._settled = 0
+        self._lost_at: float | None = None
+        self._closing = False
+        self._hurry = asyncio.Event()
+        self._appended = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def backlog(self) -> int:
+        """Records that are not yet in the database, those of earlier processes included."""
+        waiting = sum(segment.records for segment in self._journal.segments)
+        return waiting + sum(segment.records for orphan in self._orphans for segment in orphan.segments) - self._taken
+
+    @property
+    def healthy(self) -> bool:
+        """False from a failed transaction until one that succeeds."""
+        return self._lost_at is None
+
+    async def start(self) -> None:
+        """Finds what earlier processes left and begins to write; does not wait for the database."""
+        self._orphans.extend(await asyncio.to_thread(adopt, self._journal.directory))
+        if self._orphans:
+            _log.info("ledger_orphans_found", writers=[orphan.writer_id for orphan in self._orphans], records=self.backlog)
+        self._task = asyncio.create_task(self._run(), name="ledger-writer")
+
+    async def drain(self, timeout: float) -> bool:
+        """Waits until everything that has been appended so far is in the database; False after `timeout` seconds."""
+        due = self._settled + self.backlog
+        self._hurry.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while self._settled < due:
+                    self._progress.clear()
+                    await self._progress.wait()
+        return self._settled >= due
+
+    async def close(self) -> None:
+        """Refuses further records, tries once to write what is left, and stops; what stays is for the next start."""
+        self._journal.seal()
+        self._closing = True
+        self._hurry.set()
+        self._appended.set()
+        if self._task is not None:
+            await self._task
+        for orphan in self._orphans:
+            await asyncio.to_thread(orphan.close)
+        await asyncio.to_thread(self._journal.close)
+
+    async def _run(self) -> None:
+        while True:
+            await self._catch_up()
+            if self._closing:
+                return
+            if not self.backlog:
+                self._appended.clear()
+                self._journal.on_append(self._appended.set)
+                await self._appended.wait()
+            await self._pause(self._interval)
+
+    async def _catch_up(self) -> None:
+        """Takes everything there is, unless the gateway is closing and the database away."""
+        while self._orphans:
+            orphan = self._orphans[0]
+            if not await self._take(orphan.writer_id, orphan.segments):
+                return
+            self._orphans.popleft()
+            self._store.forget(orphan.writer_id)
+            await asyncio.to_thread(orphan.close)
+        await self._take(self._journal.writer_id, self._journal.segments)
+
+    async def _take(self, writer_id: str, segments: deque[Segment]) -> bool:
+        """Takes a writer's segments; of one that is still being written, what it holds now. False: could not."""
+        while segments:
+            segment = segments[0]
+            closed = segment.closed
+            records, offset, end = await self._read(segment.path)
+            if records:
+                if not await self._write(writer_id, segment.path, records):
+                    return False
+                self._offset = offset
+                self._settle(len(records))
+            if end == "more":
+                continue
+            if closed:
+                if end != "end":
+                    await self._give_up(segment, end)
+                self._settle(segment.records - self._taken)
+                segments.popleft()
+                self._offset = self._taken = 0
+                await asyncio.to_thread(segment.path.unlink, missing_ok=True)
+            elif end != "corrupt" or not self._journal.roll():
+                return True
+        return True
+
+    async def _read(self, path: Path) -> tuple[list[Record], int, frames.End]:
+        records: list[Record] = []
+        offset, end = self._offset, "more"
+        while end == "more" and len(records) < self._batch:
+            chunk = frames.read(path, offset, min(_SLICE, self._batch - len(records)))
+            records += chunk.records
+            offset, end = chunk.next_offset, chunk.end
+            await asyncio.sleep(0)
+        return records, offset, end
+
+    async def _write(self, writer_id: str, path: Path, records: Sequence[Record]) -> bool:
+        """True once the records are in the database, or beside it where they do not fit; False where closing."""
+        wait = self._retry_first
+        while True:
+            try:
+                await self._store.insert(writer_id, records)
+            except (DataError, IntegrityError, OverflowError, ValueError) as error:
+                # Not the database's fault but a record's. Which one is found by halves.
+                if len(records) == 1:
+                    await self._set_aside(path, records[0], error)
+                    return True
+                middle = len(records) // 2
+                return await self._write(writer_id, path, records[:middle]) and await self._write(
+                    writer_id, path, records[middle:]
+                )
+            except Exception as error:  # noqa: BLE001  # whatever it is, the records stay and are tried again
+                self._lost(error)
+                if self._closing:
+                    return False
+                await self._pause(wait)
+                wait = min(2 * wait, self._retry_most)
+            else:
+                self._back()
+                return True
+
+    def _settle(self, records: int) -> None:
+        self._taken += records
+        self._settled += records
+        self._progress.set()
+
+    async def _pause(self, seconds: float) -> None:
+        """Sleeps, unless somebody is in a hurry."""
+        waits = [asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(self._hurry.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        self._hurry.clear()
+
+    def _lost(self, error: Exception) -> None:
+        if self._lost_at is None:
+            self._lost_at = self._clock.monotonic()
+            _log.warning("ledger_database_lost", error=f"{type(error).__name__}: {error}", backlog=self.backlog)
+
+    def _back(self) -> None:
+        if self._lost_at is not None:
+            away = self._clock.monotonic() - self._lost_at
+            self._lost_at = None
+            _log.info("ledger_database_back", seconds=round(away, 3), backlog=self.backlog)
+
+    async def _give_up(self, segment: Segment, end: frames.End) -> None:
+        """The rest of a segment cannot be read. A torn tail was never acknowledged; anything else is kept for people."""
+        unread = segment.records - self._taken
+        if end == "torn":
+            _log.warning("journal_torn", segment=str(segment.path), offset=self._offset, records=unread)
+            return
+        kept = segment.path.with_name(segment.path.name + ".corrupt")
+        await asyncio.to_thread(segment.path.rename, kept)
+        _log.error("journal_corrupt", kept=str(kept), offset=self._offset, records=unread)
+
+    async def _set_aside(self, path: Path, record: Record, error: Exception) -> None:
+        kept = path.with_name(path.name + ".rejected")
+        await asyncio.to_thread(_append, kept, frames.frame(record))
+        _log.error("ledger_record_rejected", kept=str(kept), id=record.id, error=f"{type(error).__name__}: {error}")
+
+
+def _append(path: Path, data: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
