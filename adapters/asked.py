@@ -1,17 +1,18 @@
 """The call as it has to be translated: in canonical types, with what the gateway adds already in it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
 
+from adapters.wire import is_list, is_object
 from scaigrid.adapter import Outgoing
 from scaigrid.call import Call
 from scaigrid.errors import Code, Detail, GatewayError
 from scaigrid.types import Chat, Embed, Message, ReasoningRequest, TextPart
 
 NEVER_DEFAULTED: Final = frozenset({"model", "messages", "input", "stream", "stream_options", "n"})
-"""What no `default_params` may set: it is the caller's to say, and the reservation was made for what the caller said."""
+"""What no `default_params` may set: it is the caller's to say, and the reservation was made for what was said."""
 OUTPUT_FIELDS: Final = frozenset({"max_tokens", "max_completion_tokens"})
 """The words of either dialect for the output bound."""
 
@@ -25,7 +26,7 @@ def chat(call: Call, outgoing: Outgoing) -> Chat:
     if not isinstance(asked, Chat):
         raise TypeError(f"a {call.operation} call is no chat")
     if asked.unknown:
-        raise unsupported(asked.unknown)
+        raise unsupported(*asked.unknown)
     changes = _defaults(call, asked, outgoing, _CHAT)
     if outgoing.max_output is not None:
         changes["max_tokens"] = outgoing.max_output
@@ -41,21 +42,38 @@ def embed(call: Call, outgoing: Outgoing) -> Embed:
     if not isinstance(asked, Embed):
         raise TypeError(f"a {call.operation} call asks for no embeddings")
     if asked.unknown:
-        raise unsupported(asked.unknown)
+        raise unsupported(*asked.unknown)
     changes = _defaults(call, asked, outgoing, _EMBED)
     return msgspec.structs.replace(asked, **changes) if changes else asked
 
 
-def unsupported(fields: Sequence[str]) -> GatewayError:
+def unsupported(*fields: str) -> GatewayError:
     """UNSUPPORTED_BY_MODEL that names `fields`."""
-    details = tuple(Detail(field, "This model's provider has no way to say it.") for field in fields)
-    names = ", ".join(f"`{field}`" for field in fields)
-    return GatewayError(Code.UNSUPPORTED_BY_MODEL, f"The model does not support {names}.", details=details)
+    details = tuple(Detail(field, "has no counterpart at this model's provider") for field in fields)
+    return GatewayError(Code.UNSUPPORTED_BY_MODEL, details=details)
 
 
 def invalid(field: str, reason: str) -> GatewayError:
     """VALIDATION_ERROR for one field of the caller's."""
-    return GatewayError(Code.VALIDATION_ERROR, f"`{field}` {reason}.", details=(Detail(field, reason),))
+    return GatewayError(Code.VALIDATION_ERROR, details=(Detail(field, reason),))
+
+
+def merged(body: dict[str, Any], asked: Chat, provider: str, reserved: frozenset[str]) -> dict[str, Any]:
+    """`body` with the caller's own options for `provider`: objects join, lists grow, anything else is replaced.
+
+    Raises VALIDATION_ERROR for one of the `reserved`, on which routing, reservations or the operator's prompt rest.
+    """
+    for name, theirs in asked.provider_options.get(provider, {}).items():
+        if name in reserved:
+            raise invalid(f"provider_options.{provider}.{name}", "is set by the gateway")
+        ours = body.get(name)
+        if is_object(ours) and is_object(theirs):
+            body[name] = {**ours, **theirs}
+        elif is_list(ours) and is_list(theirs):
+            body[name] = [*ours, *theirs]
+        else:
+            body[name] = theirs
+    return body
 
 
 def _as(field: str, kind: Any) -> Callable[[msgspec.Raw], dict[str, Any]]:
@@ -111,11 +129,11 @@ def _defaults(
         if name in call.members or name in NEVER_DEFAULTED:
             continue
         if name not in words:
-            raise unsupported((f"default_params.{name}",))
+            raise unsupported(f"default_params.{name}")
         try:
             given = words[name](raw)
         except msgspec.ValidationError:
-            raise unsupported((f"default_params.{name}",)) from None
+            raise unsupported(f"default_params.{name}") from None
         # Two words may have one meaning (`reasoning`, `reasoning_effort`), and the caller may have used the other.
         changes |= {field: value for field, value in given.items() if getattr(asked, field) == getattr(unsaid, field)}
     return changes

@@ -28,7 +28,7 @@ class Reader(Protocol):
         ...
 
     def failure(self, body: bytes) -> GatewayError | None:
-        """The failure that `body`, which came instead of a stream, reports; None where it is no error of the provider's."""
+        """The failure that `body`, which came instead of a stream, reports; None where it reports none."""
         ...
 
 
@@ -47,6 +47,10 @@ class Streamed:
         self._begun = False
         self._stray = b""
         self._failure: GatewayError | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self._reader.ended
 
     def feed(self, chunk: bytes) -> Sequence[Event]:
         if self._failure is not None:
@@ -94,6 +98,10 @@ class Whole:
     def __init__(self, read: Callable[[bytes], Sequence[Event]]) -> None:
         self._read = read
         self._parts: list[bytes] = []
+
+    @property
+    def ended(self) -> bool:
+        return False
 
     def feed(self, chunk: bytes) -> Sequence[Event]:
         self._parts.append(chunk)

@@ -107,7 +107,8 @@ def meaning(said: Said, status: int | None = None, headers: Mapping[str, str] | 
     message = scrubbed(said.message) if said.message else ""
     if not message:
         return GatewayError(code, "The provider refused the request." if code is Code.VALIDATION_ERROR else None)
-    details = (Detail(scrubbed(said.field), message),) if said.field and code is Code.VALIDATION_ERROR else ()
+    blamed = said.field if code is Code.VALIDATION_ERROR else None
+    details = (Detail(scrubbed(blamed), "is refused by the provider"),) if blamed else ()
     return GatewayError(code, message, details=details)
 
 
@@ -177,7 +178,7 @@ _UNPRINTED: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
 
 def scrubbed(text: str) -> str:
-    """`text` on one line and of at most LONGEST_MESSAGE characters, with `***` for what may identify or admit somebody."""
+    """`text` on one line, at most LONGEST_MESSAGE characters of it, with `***` for what may name or admit somebody."""
     text = _UNPRINTED.sub(" ", text[:_LONGEST_READ]).strip()
     text = _SECRET.sub(_MASK, text)
     return text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 1] + "…"

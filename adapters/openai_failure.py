@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from adapters.failures import Said, meaning
+from adapters.wire import is_object
 from scaigrid.errors import GatewayError
 
 _HTTP_STATUS: Final = range(400, 600)
@@ -34,7 +35,7 @@ def _object(body: bytes | msgspec.Raw) -> dict[str, Any]:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
-    return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+    return value if is_object(value) else {}
 
 
 def _said(whole: dict[str, Any]) -> Said:
@@ -44,9 +45,9 @@ def _said(whole: dict[str, Any]) -> Said:
     (Groq's `status_code`).
     """
     found = whole.get("error", whole)
-    error: dict[str, Any] = found if isinstance(found, dict) else {"message": found}
+    error = found if is_object(found) else {"message": found}
     inner = error.get("innererror")
-    words = (error.get("code"), inner.get("code") if isinstance(inner, dict) else None, error.get("type"))
+    words = (error.get("code"), inner.get("code") if is_object(inner) else None, error.get("type"))
     numbers = (error.get("status_code"), error.get("code"), error.get("status"))
     param = error.get("param")
     return Said(

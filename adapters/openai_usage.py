@@ -9,26 +9,23 @@ from typing import Final
 
 import msgspec
 
-from adapters.wire import NULL, decoded
+from adapters.counts import Count, tokens
+from adapters.wire import decoded, given
 from scaigrid.types import Usage
-
-_Count = int | float | None
-_MOST: Final = 10**9
-"""No answer has that many tokens: a count beyond it is a fault, and must not become a bill."""
 
 
 class _Details(msgspec.Struct):
-    cached_tokens: _Count = None
-    cache_write_tokens: _Count = None
-    reasoning_tokens: _Count = None
+    cached_tokens: Count = None
+    cache_write_tokens: Count = None
+    reasoning_tokens: Count = None
 
 
 class _Reported(msgspec.Struct):
-    prompt_tokens: _Count = None
-    completion_tokens: _Count = None
-    total_tokens: _Count = None
-    cached_tokens: _Count = None
-    prompt_cache_hit_tokens: _Count = None
+    prompt_tokens: Count = None
+    completion_tokens: Count = None
+    total_tokens: Count = None
+    cached_tokens: Count = None
+    prompt_cache_hit_tokens: Count = None
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
 
@@ -37,9 +34,9 @@ _reported: Final = msgspec.json.Decoder(_Reported)
 _NO_DETAILS: Final = _Details()
 
 
-def usage(raw: msgspec.Raw | bytes | None) -> Usage | None:
+def usage(raw: msgspec.Raw | None) -> Usage | None:
     """Usage from the JSON of a `usage` member, None for none. Raises UPSTREAM_SHAPE_MISMATCH."""
-    if raw is None or bytes(raw) == NULL:
+    if raw is None or not given(raw):
         return None
     said = decoded(_reported, raw)
     of_prompt = said.prompt_tokens_details or _NO_DETAILS
@@ -60,8 +57,3 @@ def usage(raw: msgspec.Raw | bytes | None) -> Usage | None:
         output=output,
         reasoning=min(reasoning, output),
     )
-
-
-def tokens(count: _Count) -> int:
-    """A count as a provider gives it, brought to a whole number from 0 to the most that can be meant."""
-    return 0 if count is None else int(min(max(count, 0), _MOST))

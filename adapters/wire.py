@@ -1,7 +1,7 @@
 """JSON on the wire: a provider's decoded or refused as broken, ours encoded, and where members stand in a text."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeGuard, TypeVar
 
 import msgspec
 
@@ -11,12 +11,33 @@ from scaigrid.splice import Span
 
 T = TypeVar("T")
 
-NULL = b"null"
+ABSENT: Final = msgspec.Raw(b"")
+"""The default of a raw field: msgspec takes `Raw | None` for "null or nothing"."""
 
 
 def broken(reason: str) -> GatewayError:
     """UPSTREAM_SHAPE_MISMATCH, in words of ours: what the provider sent instead stays inside."""
     return GatewayError(Code.UPSTREAM_SHAPE_MISMATCH, f"The provider's answer broke its own format: {reason}.")
+
+
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether decoded JSON is an object."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether decoded JSON is a list."""
+    return isinstance(value, list)
+
+
+def present(members: dict[str, Any]) -> dict[str, Any]:
+    """The members that say something: all but those that are None."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def given(raw: msgspec.Raw | None) -> bool:
+    """Whether a raw member is there, and not null."""
+    return raw is not None and bytes(raw) not in (b"", b"null")
 
 
 def decoded(decoder: msgspec.json.Decoder[T], text: bytes | msgspec.Raw) -> T:
@@ -49,7 +70,7 @@ def check_unicode(text: bytes) -> None:
 
 
 def places(text: bytes, of: Mapping[str, msgspec.Raw]) -> Mapping[str, Span]:
-    """`splice.spans` by arithmetic, where `text` has no white space between its members; the walk elsewhere.
+    """`splice.spans` by arithmetic where `text` is written as encoders write, without white space; the walk elsewhere.
 
     A text as long as its members, their quotes and their punctuation has room for nothing else, so each member is
     where the lengths put it and none is there twice. Raises splice.DuplicateKey.
@@ -60,4 +81,14 @@ def places(text: bytes, of: Mapping[str, msgspec.Raw]) -> Mapping[str, Span]:
         start = position + len(name) + 4
         position = start + len(raw)
         found[name] = (start, position)
-    return found if position + 1 == len(text) else splice.spans(text, of)
+    if position + 1 == len(text):
+        return found
+    # Python's own encoder writes a space after each colon and comma. Here the length alone would prove nothing.
+    if position + 2 * len(of) == len(text):
+        spaced = b", ".join([b'"%b": %b' % (name.encode(), raw) for name, raw in of.items()])
+        if text[1:-1] == spaced:
+            return {
+                name: (start + 2 * place + 1, end + 2 * place + 1)
+                for place, (name, (start, end)) in enumerate(found.items())
+            }
+    return splice.spans(text, of)

@@ -30,6 +30,8 @@ class Target(msgspec.Struct, frozen=True):
     path: str
     key: str
     model: str
+    stream_options: bool = True
+    """Whether a stream has to be asked for its usage, as OpenAI's."""
 
     @property
     def url(self) -> str:
@@ -41,14 +43,16 @@ class Target(msgspec.Struct, frozen=True):
 
     def body(self, *, stream: bool = False) -> bytes:
         """A chat call as an SDK writes it, of about 800 bytes."""
-        call = {
+        call: dict[str, object] = {
             "model": self.model,
             "messages": [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": _QUESTION}],
             "temperature": 0.2,
             "max_tokens": 256,
         }
         if stream:
-            call |= {"stream": True, "stream_options": {"include_usage": True}}
+            call["stream"] = True
+        if stream and self.stream_options:
+            call["stream_options"] = {"include_usage": True}
         return json.dumps(call, separators=(",", ":")).encode()
 
 
@@ -58,8 +62,13 @@ def at_provider(port: int) -> Target:
 
 
 def at_gateway(port: int) -> Target:
-    """The gateway, by its OpenAI dialect."""
+    """The gateway by its OpenAI dialect, the provider's own: answers are passed through."""
     return Target(port, "/oai/v1/chat/completions", GATEWAY_KEY, FRONTEND_MODEL)
+
+
+def at_gateway_translated(port: int) -> Target:
+    """The gateway by its native dialect: every answer is translated."""
+    return Target(port, "/v1/inference/chat", GATEWAY_KEY, FRONTEND_MODEL, stream_options=False)
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -38,13 +38,12 @@ _BETWEEN_SCRAPES: Final = 0.1
 
 def configuration(*, provider: int, data_folder: Path) -> dict[str, Any]:
     """What is served, in the words of scaigrid/config/schema.py."""
-    limits = {"requests_per_minute": 1_000_000_000}
     return {
         "server": {"host": "127.0.0.1", "workers": 1, "data_dir": str(data_folder)},
-        "partners": {"bench-partner": {"limits": limits}},
-        "tenants": {"bench-tenant": {"partner": "bench-partner", "limits": limits}},
-        "users": {"bench-user": {"tenant": "bench-tenant", "limits": limits}},
-        "keys": {"bench-key": {"user": "bench-user", "key": f"${{{_KEY_VARIABLE}}}", "limits": limits}},
+        "partners": {"bench-partner": {"limits": _limits()}},
+        "tenants": {"bench-tenant": {"partner": "bench-partner", "limits": _limits()}},
+        "users": {"bench-user": {"tenant": "bench-tenant", "limits": _limits()}},
+        "keys": {"bench-key": {"user": "bench-user", "key": f"${{{_KEY_VARIABLE}}}", "limits": _limits()}},
         "budgets": {
             name: {
                 "scope": scope,
@@ -73,6 +72,10 @@ def configuration(*, provider: int, data_folder: Path) -> dict[str, Any]:
             }
         },
     }
+
+
+def _limits() -> dict[str, int]:
+    return {"requests_per_minute": 1_000_000_000}
 
 
 def _amounts(prices: Prices) -> dict[str, str]:
@@ -124,6 +127,7 @@ class Pulse(msgspec.Struct, frozen=True):
     """What moves while the gateway has something to do."""
 
     requests: int
+    """Calls of our model that have ended; a scrape is a request too, and no sign of work."""
     under_way: int
     backlog: int
     """Records that are in a journal but not in the database."""
@@ -133,6 +137,8 @@ def read_pulse(metrics: str) -> Pulse:
     """From the text of /metrics; without `scaigrid_ledger_backlog` nobody could tell when it is done."""
     sums: dict[str, float] = {}
     for sample in prometheus.samples(metrics):
+        if sample.labels.get("model", FRONTEND_MODEL) != FRONTEND_MODEL:
+            continue
         sums[sample.name] = sums.get(sample.name, 0) + sample.value
     if "scaigrid_ledger_backlog" not in sums:
         raise RigError("/metrics has no scaigrid_ledger_backlog")

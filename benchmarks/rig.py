@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from benchmarks import gateway, nginx, records, tools
-from benchmarks.chat import FRONTEND_MODEL, Target, at_gateway, at_provider
+from benchmarks.chat import FRONTEND_MODEL, Target, at_gateway, at_gateway_translated, at_provider
 from benchmarks.children import Child
 from benchmarks.cpu import Cores, cores, pinned_to
 from benchmarks.gateway import Gateway
@@ -41,10 +41,8 @@ class Rig(msgspec.Struct, frozen=True, kw_only=True):
     bare: Hop
     nginx: Hop
     governed: Hop
-
-    @property
-    def hops(self) -> tuple[Hop, ...]:
-        return self.bare, self.nginx, self.governed
+    translated: Hop
+    """The gateway too, by a dialect that the provider does not speak."""
 
     def tally(self) -> dict[str, int]:
         """Everything that the gateway counts and keeps, as it stands once it is quiet."""
@@ -85,4 +83,5 @@ def standing(*, events: int = 64, interval_ms: float = 5.0, streams: bool = Fals
             bare=Hop("bare", at_provider(upstream.port), upstream.child, where.load),
             nginx=Hop("nginx", at_provider(port), proxy, where.measured),
             governed=Hop("governed", at_gateway(served.port), served.child, where.measured),
+            translated=Hop("translated", at_gateway_translated(served.port), served.child, where.measured),
         )

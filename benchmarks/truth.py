@@ -11,6 +11,7 @@ Three kinds of number are compared, each as it grew during one part of a run:
   spent exactly the sum of the rows, and each answered row costs exactly what the provider's usage costs at the price.
 """
 
+import sys
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -167,3 +168,13 @@ def id_checks(seen: Iterable[str], kept: Mapping[str, Mapping[str, int]]) -> lis
         once = sum(counts.get(name, 0) == 1 for name in ids)
         made.append(Check(f"{witness}: ids there once", once, len(ids), len(ids), "each id that the client saw"))
     return made
+
+
+def tell(part: str, made: Iterable[Check]) -> int:
+    """Prints every check that does not hold, in full; how many those are."""
+    checks_made = list(made)
+    wrong = [check for check in checks_made if not check.holds]
+    print(f"truth, {part}: {len(checks_made) - len(wrong)} of {len(checks_made)} hold", flush=True)
+    for check in wrong:
+        print(f"  DOES NOT HOLD: {check}", file=sys.stderr, flush=True)
+    return len(wrong)

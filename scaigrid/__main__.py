@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(given: argparse.Namespace) -> int:
     from scaigrid.app import Composed, Overrides, Unfit, load_config
     from scaigrid.config.load import ConfigErrors
-    from scaigrid.lock import DataDirTaken
+    from scaigrid.ledger.lock import DataDirTaken
 
     try:
         if given.command == "manual":

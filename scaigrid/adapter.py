@@ -56,6 +56,11 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
 class Decoder(Protocol):
     """Turns one answer into events, however its bytes are cut. State lives here, one decoder an attempt."""
 
+    @property
+    def ended(self) -> bool:
+        """The provider has said that a stream is complete: nothing that follows matters."""
+        ...
+
     def feed(self, chunk: bytes) -> Sequence[Event]:
         """The events that `chunk` completes. Raises GatewayError where the provider breaks its format or reports a failure."""
         ...

@@ -21,6 +21,7 @@ from scaigrid.exchange import Attempt, Exchange, exchange_of
 from scaigrid.middleware import Services
 from scaigrid.patience import Interrupted, Patience, Why
 from scaigrid.translation import Translation
+from scaigrid.types import Usage
 from scaigrid.upstream.port import Upstream, UpstreamFailure, UpstreamResponse, UpstreamTimeout, UpstreamTooLarge
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -213,10 +214,10 @@ class _Attempt:
         if adapter.dialect == call.dialect:
             return adapter.relay(call)
 
-        def on_usage() -> None:
-            pipe = self._pipe
-            if pipe is not None:
-                bill(exchange, self._model, self._backend, pipe, complete=True)
+        def on_usage(usage: Usage) -> None:
+            # The renderer writes the cost into the end of the answer, so it is needed before the answer is over.
+            price = self._model.price
+            exchange.cost = price.cost(usage) if price is not None else 0
 
         return Translation(adapter.decoder(call), exchange.dialect.renderer(call, exchange), on_usage)
 

@@ -110,7 +110,8 @@ def configure(sink: LineSink, level: str, scrub: Scrubber) -> None:
             _tag,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks,
+            # Without the values of local variables: they hold bodies and keys.
+            structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
             _render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),

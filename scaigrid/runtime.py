@@ -12,7 +12,8 @@ import structlog
 from scaigrid.clock import SystemClock
 from scaigrid.config.schema import Config
 from scaigrid.config.snapshot import Current, Snapshot
-from scaigrid.db.engine import create_engine, database_url
+from scaigrid.db.engine import create_engine
+from scaigrid.db.url import database_url
 from scaigrid.dialects import DIALECTS
 from scaigrid.health import Health
 from scaigrid.ids import new_id
@@ -44,7 +45,7 @@ class Runtime:
         telemetry = Telemetry()
         self._lines = LineSink(_STDOUT)
         configure(self._lines, config.log.level, Scrubber(snapshot.secrets))
-        self._limiter = LIMITERS[config.store.type](clock)
+        self._limiter = LIMITERS[config.store.type](config.store, clock)
         self._journal = Journal(Path(config.server.data_dir) / "journal", new_id("worker", clock))
         self.engine = create_engine(database_url(config))
         self._writer = LedgerWriter(self._journal, self.engine, clock)

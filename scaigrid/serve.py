@@ -8,8 +8,9 @@ from pathlib import Path
 
 from scaigrid.app import Overrides, load_config, worker_app
 from scaigrid.banner import banner
+from scaigrid.clock import SystemClock
 from scaigrid.config.schema import Config
-from scaigrid.lock import DataDirLock
+from scaigrid.ledger.lock import DataDirLock
 
 
 class CannotServe(Exception):
@@ -21,15 +22,17 @@ def serve(path: Path, overrides: Overrides) -> None:
     config = load_config(path, overrides)
     server = config.server
     _claim_port(server.host, server.port)
-    data = Path(server.data_dir)
+    lock = DataDirLock(Path(server.data_dir), SystemClock())
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
     except OSError as error:
-        raise CannotServe(f"server.data_dir: {data}: {error.strerror}") from error
-    with DataDirLock(data):
+        raise CannotServe(f"server.data_dir: {server.data_dir}: {error.strerror}") from error
+    try:
         _migrate(config)
         print(banner(config, path), file=sys.stderr, flush=True)
         _run(path, overrides, config)
+    finally:
+        lock.release()
 
 
 def _claim_port(host: str, port: int) -> None:

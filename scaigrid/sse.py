@@ -43,9 +43,11 @@ class Splitter:
 
         Raises UPSTREAM_SHAPE_MISMATCH where one event has more than `limit` bytes, after the events ahead of it.
         """
-        if self._at_rest and chunk[-2:] == b"\n\n" and b"\r" not in chunk and len(chunk) <= self._limit:
-            # What a provider does nearly always: whole events in a chunk, one of them mostly.
-            if chunk.find(b"\n\n") == len(chunk) - 2:
+        size = len(chunk)
+        if self._at_rest and chunk.endswith(b"\n\n") and chunk.find(b"\r") < 0 and size <= self._limit:
+            # What a provider does nearly always: whole events in a chunk, one of them mostly, of one line mostly.
+            # To look for one byte is several times cheaper than to look for two.
+            if chunk.find(b"\n") == size - 2 or chunk.find(b"\n\n") == size - 2:
                 return (chunk,)
             return [event + b"\n\n" for event in chunk[:-2].split(b"\n\n")]
         return self._feed(chunk)
@@ -101,7 +103,7 @@ class Splitter:
 
 def parse(event: bytes) -> tuple[str | None, bytes]:
     """The name and the data of one whole event; the data of a comment, or of nothing but blank lines, is empty."""
-    if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and b"\r" not in event:
+    if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and event.find(b"\r") < 0:
         return None, event[6:-2]
     name: bytes | None = None
     data: list[bytes] = []

@@ -1,10 +1,11 @@
 /*
  * Reads many streamed answers at once and says how long each event was under way.
  *
- *   streams --port N --path P --body FILE --header 'name: value' ... --streams S --seconds T --events E
+ *   streams --port N --path P --body FILE --header 'name: value' ... --streams S --seconds T --events E --spread-us U
  *
  * Each of S connections asks for one stream after the other for T seconds and reads the last one to its end, so that
- * every call that was made is also finished, and counts are exact. The provider writes into each event when it wrote it
+ * every call that was made is also finished, and counts are exact. They begin spread over U microseconds, so that their
+ * events do not all fall due at once. The provider writes into each event when it wrote it
  * ("@" and 19 digits of CLOCK_MONOTONIC nanoseconds); what is measured is the time from there to the recv() that
  * returned the event. Events that came out of one recv() together are `merged`. The result is one line of JSON,
  * `rig {...}`, times in microseconds as [value, count].
@@ -58,9 +59,9 @@ static const char *const FAULT_NAMES[FAULTS] = {
     "streams that never ended"};
 
 static struct {
-    int port, streams, seconds, events;
+    int port, streams, seconds, events, spread_us;
     const char *path, *body;
-} options = {0, 32, 5, 64, "/", NULL};
+} options = {0, 32, 5, 64, 5000, "/", NULL};
 
 static char *request;
 static size_t request_length;
@@ -357,7 +358,8 @@ static void read_options(int argc, char **argv) {
         {"port", required_argument, NULL, 'p'},    {"path", required_argument, NULL, 'a'},
         {"body", required_argument, NULL, 'b'},    {"header", required_argument, NULL, 'h'},
         {"streams", required_argument, NULL, 's'}, {"seconds", required_argument, NULL, 't'},
-        {"events", required_argument, NULL, 'e'},  {NULL, 0, NULL, 0},
+        {"events", required_argument, NULL, 'e'},  {"spread-us", required_argument, NULL, 'u'},
+        {NULL, 0, NULL, 0},
     };
     char headers[8192] = "";
     size_t used = 0;
@@ -369,6 +371,7 @@ static void read_options(int argc, char **argv) {
         case 's': options.streams = atoi(optarg); break;
         case 't': options.seconds = atoi(optarg); break;
         case 'e': options.events = atoi(optarg); break;
+        case 'u': options.spread_us = atoi(optarg); break;
         case 'h':
             used += (size_t)snprintf(headers + used, sizeof headers - used, "%s\r\n", optarg);
             if (used >= sizeof headers) exit(2);
@@ -377,9 +380,10 @@ static void read_options(int argc, char **argv) {
         }
     }
     if (optind < argc || !options.body || options.port < 1 || options.port > 65535 || options.streams < 1 ||
-        options.streams > STREAM_LIMIT || options.seconds < 1 || options.seconds > 3600 || options.events < 1) {
+        options.streams > STREAM_LIMIT || options.seconds < 1 || options.seconds > 3600 || options.events < 1 ||
+        options.spread_us < 0 || options.spread_us > 1000000) {
         fprintf(stderr, "usage: streams --port N --path P --body FILE [--header H]... [--streams 1..%d]"
-                        " [--seconds 1..3600] [--events N]\n", STREAM_LIMIT);
+                        " [--seconds 1..3600] [--events N] [--spread-us 0..1000000]\n", STREAM_LIMIT);
         exit(2);
     }
     size_t body_length;
@@ -405,6 +409,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < options.streams; i++) {
         streams[i].fd = -1;
         ask(&streams[i]);
+        usleep((useconds_t)(options.spread_us / options.streams));
     }
     uint64_t deadline = begun + (uint64_t)(options.seconds + GRACE_SECONDS) * 1000000000u;
     while (open_streams > 0 && now() < deadline) {

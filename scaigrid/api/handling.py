@@ -1,12 +1,13 @@
 """What every control-plane handler starts from: its methods, the request's exchange, the permission, its services."""
 
-from typing import Annotated, Any, TypeVar, cast
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
 from litestar.handlers import BaseRouteHandler
-from litestar.params import Dependency
-from litestar.types import Guard
+from litestar.params import SkipValidation
 
 from scaigrid.asgi import Scope
 from scaigrid.errors import Code, GatewayError
@@ -15,7 +16,8 @@ from scaigrid.exchange import Exchange, exchange_of
 T = TypeVar("T")
 
 Connection = ASGIConnection[Any, Any, Any, Any]
-Provided = Annotated[T, Dependency(skip_validation=True)]
+Guard = Callable[[Connection, BaseRouteHandler], None]
+Provided = NamedDependency[SkipValidation[T]]
 """A service that `scaigrid.api.routes` was given, by the name of the parameter."""
 
 READ = (HttpMethod.GET, HttpMethod.HEAD)

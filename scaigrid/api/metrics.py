@@ -8,9 +8,12 @@ from scaigrid.errors import Code, GatewayError
 from scaigrid.middleware import Services
 from scaigrid.telemetry import CONTENT_TYPE
 
+# As a header: to a media type of text Litestar adds a charset of its own
+_HEADERS = {"content-type": CONTENT_TYPE.decode("ascii")}
+
 
 @route("/metrics", http_method=READ)
 async def metrics(services: Provided[Services], config: Provided[Config]) -> Response[bytes]:
     if not config.metrics.enabled:
         raise GatewayError(Code.NOT_FOUND)
-    return Response(await services.telemetry.render(), media_type=CONTENT_TYPE.decode("ascii"))
+    return Response(await services.telemetry.render(), headers=_HEADERS)

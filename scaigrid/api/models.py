@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from litestar import Controller, Request, route
+from litestar.params import FromPath
 from msgspec import Meta
 
 from scaigrid.api.catalog import HealthStatus, condition, find, visible
@@ -93,7 +94,7 @@ class ModelsController(Controller):
 
     @route("/{slug:path}", http_method=READ)
     async def one(
-        self, request: Request[Any, Any, Any], slug: str, services: Provided[Services]
+        self, request: Request[Any, Any, Any], slug: FromPath[str], services: Provided[Services]
     ) -> Envelope[ModelItem]:
         exchange = exchange_in(request)
         read_query(request, NoQuery)

@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 from litestar import Controller, Request, route
+from litestar.params import FromPath
 
 from scaigrid.api.catalog import find, visible
 from scaigrid.api.handling import READ, exchange_in, requires
@@ -47,7 +48,7 @@ class OpenAIModelsController(Controller):
         return OpenAIModelList(data=tuple(_item(model) for model in visible(exchange_in(request)) if _callable(model)))
 
     @route("/{slug:path}", http_method=READ)
-    async def one(self, request: Request[Any, Any, Any], slug: str) -> OpenAIModel:
+    async def one(self, request: Request[Any, Any, Any], slug: FromPath[str]) -> OpenAIModel:
         model = find(exchange_in(request), slug.removeprefix("/"))
         if not _callable(model):
             raise GatewayError(Code.MODEL_NOT_FOUND)

@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 _WRITES = "scaigrid_writes"
 
 _PRAGMAS = (
+    "busy_timeout=5000",
     "journal_mode=WAL",
     # A commit survives the process at once, and the machine from the next checkpoint on: as the journal does.
     "synchronous=NORMAL",
-    "busy_timeout=5000",
     "foreign_keys=ON",
     "temp_store=MEMORY",
     # Measured: rows of many tenants touch many index pages. With a small cache each is read again, with frequent
@@ -23,7 +23,7 @@ _PRAGMAS = (
 )
 
 
-def create(url: str) -> AsyncEngine:
+def create_engine(url: str) -> AsyncEngine:
     """An engine for `sqlite+aiosqlite:///<path>` (or a server's URL). Connects to nothing yet.
 
     Raises sqlalchemy.exc.ArgumentError for what is no URL. Values of rows appear in none of its errors or logs.

@@ -57,8 +57,9 @@ usage = Table(
     Column("first_byte_us", BigInteger),
     Column("latency_us", BigInteger, nullable=False),
     Column("tags", Text, nullable=False),  # a JSON object, as text: both databases can look into it
-    # Every index costs every request. These answer the three walks there are; the id breaks ties among few rows.
+    # Every index costs every request. These answer the walks there are; the id breaks ties among few rows.
     Index(None, "created_at", "id"),
+    Index(None, "request_id"),
     Index(None, "tenant_id", "created_at"),
     Index(None, "user_id", "created_at"),
 )

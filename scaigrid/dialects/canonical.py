@@ -29,15 +29,17 @@ _WORDS: Final = {"system": "a system", "developer": "a developer", "assistant": 
 
 
 def tools(given: tuple[FunctionTool, ...] | None) -> tuple[Tool, ...]:
-    return tuple([
-        Tool(
-            name=tool.function.name,
-            description=tool.function.description,
-            parameters=tool.function.parameters,
-            strict=tool.function.strict,
-        )
-        for tool in given or ()
-    ])
+    return tuple(
+        [
+            Tool(
+                name=tool.function.name,
+                description=tool.function.description,
+                parameters=tool.function.parameters,
+                strict=tool.function.strict,
+            )
+            for tool in given or ()
+        ]
+    )
 
 
 def tool_choice(given: ToolMode | FunctionChoice | None) -> ToolChoice | None:

@@ -21,7 +21,7 @@ class _Choice:
         self.begun = False
         self.ended = False
         self.slots: dict[int, int] = {}
-        """The number of each tool call by the provider's slot: clients count from 0, providers may count other things."""
+        """The number of each tool call, from 0, by the provider's slot: some providers count other things there."""
         self.thoughts = Thoughts()
 
 
@@ -79,7 +79,7 @@ class Deltas:
                 if not event.text:
                     return None
                 delta = self._shape(role=role, reasoning=event.text)
-            case Refusal():
+            case _:
                 delta = self._shape(role=role, refusal=event.text)
         choice.begun = True
         return ChunkChoice(
@@ -89,9 +89,7 @@ class Deltas:
             finish_reason=event.reason if isinstance(event, Done) else None,
         )
 
-    def _tool_call(
-        self, event: ToolCall, choice: _Choice, role: Literal["assistant"] | UnsetType
-    ) -> ChoiceDelta:
+    def _tool_call(self, event: ToolCall, choice: _Choice, role: Literal["assistant"] | UnsetType) -> ChoiceDelta:
         number = choice.slots.get(event.slot)
         if number is not None:
             piece = ToolCallDelta(index=number, function=FunctionDelta(arguments=event.arguments))

@@ -1,8 +1,8 @@
-"""Finds every fault of a decoded JSON value against a type; msgspec, which decodes the good ones, stops at the first."""
+"""Finds every fault of a decoded JSON value against a type: msgspec, which decodes the good ones, stops at one."""
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 from msgspec import inspect
@@ -41,7 +41,7 @@ _WORDS: dict[type[inspect.Type], str] = {
 
 
 class Findings:
-    """What a walk has found: `faults`, and by path the fields that the type has no place for, where it is open to them."""
+    """What a walk has found: `faults`, and the paths of fields that the type has no place for, where it is open."""
 
     __slots__ = ("faults", "unknown")
 
@@ -75,11 +75,11 @@ class _Walk:
                 return self.value(value, kind.type, path)
             case inspect.UnionType():
                 return self._union(value, kind, path)
-            case inspect.StructType() if isinstance(value, dict):
+            case inspect.StructType() if _is_object(value):
                 return self._tagged(value, [kind], path, required=False)
-            case inspect.VarTupleType() | inspect.ListType() if isinstance(value, list):
+            case inspect.VarTupleType() | inspect.ListType() if _is_list(value):
                 self._list(value, kind, path)
-            case inspect.DictType() if isinstance(value, dict):
+            case inspect.DictType() if _is_object(value):
                 self._dict(value, kind, path)
             case inspect.AnyType():
                 self._any(value, path)
@@ -89,7 +89,7 @@ class _Walk:
 
     def _union(self, value: Any, union: inspect.UnionType, path: str) -> bool:
         structs = [member for member in union.types if isinstance(member, inspect.StructType)]
-        if isinstance(value, dict) and structs:
+        if _is_object(value) and structs:
             return self._tagged(value, structs, path, required=len(structs) > 1)
         for member in union.types:
             if _fits(value, member):
@@ -97,7 +97,7 @@ class _Walk:
         self._fault(path, f"must be {_alternatives(union.types)}")
         return True
 
-    def _tagged(self, value: Any, structs: list[inspect.StructType], path: str, *, required: bool) -> bool:
+    def _tagged(self, value: dict[str, Any], structs: list[inspect.StructType], path: str, *, required: bool) -> bool:
         field = structs[0].tag_field
         if field is None:
             self._struct(value, structs[0], path)
@@ -155,17 +155,15 @@ class _Walk:
             self.value(one, kind.value_type, at(path, name))
 
     def _any(self, value: Any, path: str) -> None:
-        match value:
-            case float() if not math.isfinite(value):
+        if isinstance(value, float):
+            if not math.isfinite(value):
                 self._fault(path, "must be a number within range")
-            case list():
-                for place, one in enumerate(value):
-                    self._any(one, f"{path}[{place}]")
-            case dict():
-                for name, one in value.items():
-                    self._any(one, at(path, name))
-            case _:
-                pass
+        elif _is_list(value):
+            for place, one in enumerate(value):
+                self._any(one, f"{path}[{place}]")
+        elif _is_object(value):
+            for name, one in value.items():
+                self._any(one, at(path, name))
 
     def _scalar(self, value: Any, kind: inspect.Type, path: str) -> None:
         if not _fits(value, kind):
@@ -205,6 +203,14 @@ def at(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
+def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
 def _fits(value: Any, kind: inspect.Type) -> bool:
     """Whether a value is of the right sort, its bounds apart."""
     if isinstance(kind, inspect.Metadata):
@@ -238,5 +244,3 @@ def _word(kind: inspect.Type) -> str:
 def _one_of(values: Iterable[object]) -> str:
     written = [msgspec.json.encode(value).decode() for value in values]
     return written[0] if len(written) == 1 else f"one of {', '.join(written)}"
-
-

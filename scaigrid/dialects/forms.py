@@ -1,8 +1,9 @@
 """Reads request bodies: one strict decode where they are good, and every fault by its place where they are not."""
 
+import contextlib
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -12,8 +13,15 @@ from scaigrid import splice
 from scaigrid.dialects.faults import MOST, Findings, Harmless, at, examine
 from scaigrid.errors import Code, Detail, GatewayError
 
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
+V = TypeVar("V")
 
+
+class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """An object without any field."""
+
+
+_NOTHING = inspect.type_info(_Nothing)
 _TOO_DEEP = Detail("body", "is nested too deeply")
 _OUT_OF_RANGE = Detail("body", "has a number that is out of range")
 
@@ -51,23 +59,32 @@ def members(body: bytes) -> dict[str, msgspec.Raw]:
 class Form(Generic[T]):
     """One type of request. Its methods take bodies that `members` has passed."""
 
-    __slots__ = ("_decode", "_kind", "_open_to", "_type")
+    __slots__ = ("_decode", "_fields", "_kind", "_open_to", "_type")
 
     def __init__(self, wanted: type[T], open_to: Harmless | None = None) -> None:
         """`open_to` makes `read` keep what it does not know (see `examine`), instead of refusing it."""
         self._type = wanted
         self._decode = msgspec.json.Decoder(wanted).decode
         self._kind: inspect.Type = inspect.type_info(wanted)
+        self._fields = frozenset(field.encode_name for field in msgspec.structs.fields(wanted))
         self._open_to = open_to
 
-    def read(self, body: bytes) -> tuple[T, list[str]]:
-        """The request, and the paths of what its type has no place for. Raises VALIDATION_ERROR with every fault."""
+    def read(self, body: bytes, found: Mapping[str, msgspec.Raw]) -> tuple[T, list[str]]:
+        """The request, and the paths of what its type has no place for; `found` is what `members` made of the body.
+
+        Raises VALIDATION_ERROR with every fault.
+        """
         try:
             return self._decode(body), []
         except msgspec.DecodeError as error:
             reason = str(error)
         except RecursionError:
             raise invalid(_TOO_DEEP) from None
+        if self._open_to is not None and not self._fields.issuperset(found):
+            # Mostly it is the top level alone that has something unknown, and then nothing needs walking through
+            known = [b'"%b":%b' % (name.encode(), raw) for name, raw in found.items() if name in self._fields]
+            with contextlib.suppress(msgspec.DecodeError, RecursionError):
+                return self._decode(b"{%b}" % b",".join(known)), self._unknown(found, self._open_to)
         value, findings = self._examine(body)
         if findings.faults:
             raise invalid(*findings.faults)
@@ -75,6 +92,12 @@ class Form(Generic[T]):
             return msgspec.convert(value, self._type), findings.unknown
         except msgspec.ValidationError:
             raise invalid(Detail("body", reason)) from None
+
+    def _unknown(self, found: Mapping[str, msgspec.Raw], open_to: Harmless) -> list[str]:
+        rest: dict[str, Any] = {
+            name: msgspec.json.decode(raw) for name, raw in found.items() if name not in self._fields
+        }
+        return examine(rest, _NOTHING, open_to).unknown
 
     def faults(self, body: bytes) -> list[Detail]:
         """Every fault of a body."""
@@ -91,11 +114,11 @@ class Form(Generic[T]):
         return value, examine(value, self._kind, self._open_to)
 
 
-def once(make: Callable[[], T]) -> Callable[[], T]:
+def once(make: Callable[[], V]) -> Callable[[], V]:
     """`make`, which is called when its value is first wanted, and not again."""
-    made: list[T] = []
+    made: list[V] = []
 
-    def value() -> T:
+    def value() -> V:
         if not made:
             made.append(make())
         return made[0]

@@ -185,13 +185,15 @@ class Gathered:
 
 def tool_calls(choice: GatheredChoice, index: int, answered: Answered) -> tuple[AnsweredToolCall, ...]:
     """The tool calls of a choice, as both dialects show them."""
-    return tuple([
-        AnsweredToolCall(
-            id=tool.id or tool_call_id(answered, index, number),
-            function=AnsweredFunction(name=tool.name, arguments="".join(tool.arguments)),
-        )
-        for number, tool in enumerate(choice.tools.values())
-    ])
+    return tuple(
+        [
+            AnsweredToolCall(
+                id=tool.id or tool_call_id(answered, index, number),
+                function=AnsweredFunction(name=tool.name, arguments="".join(tool.arguments)),
+            )
+            for number, tool in enumerate(choice.tools.values())
+        ]
+    )
 
 
 def tool_call_id(answered: Answered, index: int, number: int) -> str:

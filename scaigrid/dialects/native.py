@@ -70,7 +70,7 @@ class Native:
 
 
 def _chat(body: bytes, found: Mapping[str, msgspec.Raw]) -> Call:
-    request, _ = _CHAT.read(body)
+    request, _ = _CHAT.read(body, found)
     chat = native_request.chat(request)
 
     def canonical() -> Chat | Embed:
@@ -92,7 +92,7 @@ def _chat(body: bytes, found: Mapping[str, msgspec.Raw]) -> Call:
 
 
 def _embed(body: bytes, found: Mapping[str, msgspec.Raw]) -> Call:
-    request, _ = _EMBED.read(body)
+    request, _ = _EMBED.read(body, found)
     embed = native_request.embed(request)
 
     def canonical() -> Chat | Embed:

@@ -49,7 +49,7 @@ class ChatStream:
     def _frame(
         self,
         choices: tuple[ChunkChoice, ...],
-        usage: TokenUsage | None | UnsetType = UNSET,
+        usage: TokenUsage | UnsetType | None = UNSET,
         cost: str | UnsetType = UNSET,
     ) -> bytes:
         if not self._id:
@@ -112,9 +112,9 @@ class Embeddings:
 
     def close(self) -> bytes:
         answer = EmbedAnswer(
-            data=tuple([
-                EmbeddingVector(vector.index, spelled(vector.value, "float")) for vector in self._gathered.in_order()
-            ]),
+            data=tuple(
+                [EmbeddingVector(vector.index, spelled(vector.value, "float")) for vector in self._gathered.in_order()]
+            ),
             model=self._call.model,
             usage=token_usage(self._gathered.usage),
             cost=to_decimal(self._answered.cost),

@@ -30,9 +30,7 @@ from scaigrid.types import (
 def chat(request: shapes.ChatRequest) -> Chat:
     """The canonical call. Raises VALIDATION_ERROR."""
     reader = _Reader()
-    messages = tuple([
-        reader.message(message, f"messages[{place}]") for place, message in enumerate(request.messages)
-    ])
+    messages = tuple([reader.message(message, f"messages[{place}]") for place, message in enumerate(request.messages)])
     thinking = None
     if request.reasoning is not None:
         if (request.reasoning.effort is None) == (request.reasoning.budget_tokens is None):

@@ -1,4 +1,4 @@
-"""The native dialect's public shapes. They only grow: a new field is optional, a field that stands keeps its meaning."""
+"""The native dialect's public shapes. They only grow: new fields are optional, a field keeps its meaning."""
 
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -214,7 +214,7 @@ class ChatChunk(AnswerShape, kw_only=True):
     model: str
     created: int
     choices: tuple[ChunkChoice, ...]
-    usage: TokenUsage | None | UnsetType = UNSET
+    usage: TokenUsage | UnsetType | None = UNSET
     cost: str | UnsetType = UNSET
 
 

@@ -15,7 +15,7 @@ from scaigrid.call import Call
 from scaigrid.dialect import Answered, Renderer
 from scaigrid.dialects import openai_request
 from scaigrid.dialects.faults import Harmless
-from scaigrid.dialects.forms import Form, invalid, members
+from scaigrid.dialects.forms import Form, invalid, members, once
 from scaigrid.dialects.headers import JSON, limit_headers
 from scaigrid.dialects.openai_render import ChatPlain, ChatStream, Embeddings
 from scaigrid.dialects.openai_shapes import (
@@ -27,7 +27,6 @@ from scaigrid.dialects.openai_shapes import (
     OpenAIErrorBody,
     OpenAIErrorDetail,
 )
-
 from scaigrid.errors import Detail, GatewayError
 from scaigrid.types import Chat, Embed, Operation
 
@@ -87,7 +86,7 @@ class OpenAI:
 
 
 def duration(seconds: float) -> str:
-    """A time span as OpenAI writes it: `120ms`, `6s`, `1m0s`, `1h2m3s`; rounded up, so that waiting so long is enough."""
+    """A time span as OpenAI writes it: `120ms`, `6s`, `1m0s`, `1h2m3s`. Rounded up: waiting so long is enough."""
     if seconds < 1:
         return f"{math.ceil(seconds * 1000)}ms"
     minutes, rest = divmod(math.ceil(seconds), 60)
@@ -110,7 +109,7 @@ def _chat(body: bytes, found: Mapping[str, msgspec.Raw]) -> Call:
     options = head.stream_options
 
     def canonical() -> Chat | Embed:
-        return openai_request.chat(*_CHAT.read(body))
+        return openai_request.chat(*_CHAT.read(body, found))
 
     return Call(
         dialect=OpenAI.name,
@@ -137,7 +136,7 @@ def _embeddings(body: bytes, found: Mapping[str, msgspec.Raw]) -> Call:
         raise invalid(*_EMBEDDINGS.faults(body))
 
     def canonical() -> Chat | Embed:
-        return openai_request.embed(*_EMBEDDINGS.read(body))
+        return openai_request.embed(*_EMBEDDINGS.read(body, found))
 
     return Call(
         dialect=OpenAI.name,
@@ -160,17 +159,18 @@ def _two_bounds(found: Mapping[str, msgspec.Raw]) -> list[Detail]:
 
 def _error_body(error: GatewayError, request_id: str) -> bytes:
     details = error.details
-    message = error.message
+    message, param = error.message, None
     if details:
+        first, *others = details
+        param = first.field
         # Clients of this dialect show the message alone
-        more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-        message = f"{message} {details[0].field} {details[0].message}{more}."
+        message = f"{message} {first.field} {first.message}{f' (and {len(others)} more)' if others else ''}."
     return _encode(
         OpenAIErrorBody(
             OpenAIError(
                 message=message,
                 type=error.row.openai_type,
-                param=details[0].field if details else None,
+                param=param,
                 code=error.code,
                 details=tuple([OpenAIErrorDetail(one.field, one.message) for one in details]) or UNSET,
                 request_id=request_id,

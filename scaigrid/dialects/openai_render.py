@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from scaigrid.call import Call
 from scaigrid.dialect import Answered
@@ -42,10 +42,12 @@ class ChatStream:
         self._created = 0
 
     def render(self, events: Sequence[Event]) -> bytes:
-        return b"".join([
-            self._frame((choice,), None if self._call.wants_usage else UNSET)
-            for choice in self._deltas.choices(events)
-        ])
+        return b"".join(
+            [
+                self._frame((choice,), None if self._call.wants_usage else UNSET)
+                for choice in self._deltas.choices(events)
+            ]
+        )
 
     def close(self) -> bytes:
         usage = self._deltas.usage
@@ -53,7 +55,7 @@ class ChatStream:
             return DONE
         return self._frame((), completion_usage(usage)) + DONE
 
-    def _frame(self, choices: tuple[ChunkChoice, ...], usage: CompletionUsage | None | msgspec.UnsetType) -> bytes:
+    def _frame(self, choices: tuple[ChunkChoice, ...], usage: CompletionUsage | UnsetType | None) -> bytes:
         if not self._id:
             self._id = _id(self._deltas.start, self._answered)
             self._created = created(self._deltas.start, self._answered)
@@ -116,10 +118,12 @@ class Embeddings:
         encoding = asked.encoding if isinstance(asked, Embed) else "float"
         usage = self._gathered.usage
         listed = EmbeddingList(
-            data=tuple([
-                Embedding(index=vector.index, embedding=spelled(vector.value, encoding))
-                for vector in self._gathered.in_order()
-            ]),
+            data=tuple(
+                [
+                    Embedding(index=vector.index, embedding=spelled(vector.value, encoding))
+                    for vector in self._gathered.in_order()
+                ]
+            ),
             model=self._call.model,
             usage=UNSET if usage is None else EmbeddingsUsage(usage.total_input, usage.total),
         )

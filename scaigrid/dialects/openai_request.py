@@ -141,7 +141,7 @@ class _Reader:
         )
 
     def _has_more(self, path: str) -> bool:
-        """Whether a message says something that only this dialect knows: `function_call`, `audio`, a custom tool call."""
+        """Whether a message says something that only this dialect knows, such as `function_call` or `audio`."""
         return any(field.startswith(f"{path}.") for field in self.unknown)
 
     def _content(self, content: shapes.OpenAIContent, role: Role, path: str) -> tuple[Part, ...]:

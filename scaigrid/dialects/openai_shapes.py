@@ -33,7 +33,7 @@ from scaigrid.types import FinishReason
 
 
 class CacheControl(RequestShape):
-    """OpenRouter's extension: cache the prompt up to here. A lifetime other than `5m` needs a provider that knows it."""
+    """OpenRouter's extension: cache the prompt up to here, for `ttl` (`5m` where left out)."""
 
     type: Literal["ephemeral"]
     ttl: str | None = None
@@ -269,7 +269,7 @@ class ChatCompletionChunk(AnswerShape, kw_only=True):
     created: int
     model: str
     choices: tuple[ChunkChoice, ...]
-    usage: CompletionUsage | None | UnsetType = UNSET
+    usage: CompletionUsage | UnsetType | None = UNSET
     """Where it was asked for: null, but in the last chunk, which has no choices."""
 
 

@@ -26,8 +26,8 @@ class RequestShape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """An object of a request. Whether an unknown field is refused or kept is the dialect's affair (see `forms`)."""
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
-class AnswerShape(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
+class AnswerShape(msgspec.Struct, frozen=True):
     """An object of an answer."""
 
 
@@ -140,16 +140,16 @@ class ToolCallDelta(AnswerShape, kw_only=True):
     function: FunctionDelta
 
 
-class ChoiceDelta(AnswerShape):
+class ChoiceDelta(AnswerShape, kw_only=True):
     """What is added to one choice."""
 
     role: Literal["assistant"] | UnsetType = UNSET
-    content: str | None | UnsetType = UNSET
+    content: str | UnsetType | None = UNSET
     refusal: str | UnsetType = UNSET
     reasoning: str | UnsetType = UNSET
     tool_calls: tuple[ToolCallDelta, ...] | UnsetType = UNSET
     provider_state: str | UnsetType = UNSET
-    """In the last delta of a choice, where the provider needs something back in the next turn: send it with the message."""
+    """In the last delta of a choice, where the provider needs something back in the next turn."""
 
 
 class ChunkChoice(AnswerShape, kw_only=True):

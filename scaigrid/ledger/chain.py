@@ -1,4 +1,4 @@
-"""The audit log's hash chains: a row that was changed, removed or put in between later is found.
+r"""The audit log's hash chains: a row that was changed, removed or put in between later is found.
 
 Each writer has its own chain, so that workers do not wait for each other. Its rows are numbered from 1, and
 
@@ -6,8 +6,8 @@ Each writer has its own chain, so that workers do not wait for each other. Its r
 
 where canonical(n) is one JSON array (RFC 8259) in UTF-8 without spaces: the writer, n, and then every field of the row
 in the order of `AuditRow`. Absent values are `null`. `before` and `after` are strings that hold their JSON text.
-`timestamp` is the shortest decimal that gives the same double (`1767225600.0`). In strings only `"`, `\\` and the
-control characters are escaped (`\\n`, `\\r`, `\\t`, `\\b`, `\\f`, else `\\u00xx`).
+`timestamp` is the shortest decimal that gives the same double (`1767225600.0`). In strings only `"`, `\` and the
+control characters below U+0020 are escaped (`\n`, `\r`, `\t`, `\b`, `\f`, else `\u00xx`).
 
 A chain proves nothing about rows after its last one: whoever keeps a copy of the newest hash elsewhere can tell.
 """
@@ -55,9 +55,10 @@ async def verify(connection: AsyncConnection, writer_id: str, *, since: Checkpoi
     here = since
     while True:
         rows = (await connection.execute(query.where(audit.c.seq > here.seq))).all()
-        for *fields, seq, prev_hash, digest in rows:
-            there = link(writer_id, fields, here)
-            if (seq, prev_hash, digest) != (there.seq, here.hash, there.hash):
+        for row in rows:
+            values = tuple(row)
+            there = link(writer_id, values[:-3], here)
+            if values[-3:] != (there.seq, here.hash, there.hash):
                 return there.seq
             here = there
         if len(rows) < _PAGE:

@@ -18,7 +18,7 @@ MARKER = b"SGj1"
 """Begins every frame. Its digit is the version of the format."""
 
 _HEADER = struct.Struct("<4sII")
-_WINDOW = 256 * 1024
+_WINDOW = 64 * 1024
 
 
 class _Change(msgspec.Struct, frozen=True, tag="change", array_like=True):

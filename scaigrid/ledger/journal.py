@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 from scaigrid.errors import Code, GatewayError
 from scaigrid.ledger import frames
@@ -29,7 +30,7 @@ _WRITER = re.compile(r"[A-Za-z0-9_]{1,64}")
 _SEGMENT = re.compile(r"([A-Za-z0-9_]{1,64})-([0-9]{8,})\.jnl")
 _NOWHERE = -1
 
-_log = structlog.get_logger()
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 
 class Segment(msgspec.Struct):

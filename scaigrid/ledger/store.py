@@ -1,5 +1,6 @@
 """Puts batches of records into the database: each row once however often it comes, and audit rows into their chain."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -14,8 +15,10 @@ from scaigrid.db.models import audit, usage
 from scaigrid.ledger.chain import START, Checkpoint, link
 from scaigrid.ledger.records import AuditRow, Record, UsageRow
 
+_SLICE = 64
+"""Rows made between two turns of the event loop: no stream waits longer than that for its next event."""
 _PIECE = 500
-"""Rows handed over in one call: so many are made between two turns of the event loop."""
+"""Ids asked for in one statement."""
 
 _fields = msgspec.structs.astuple
 _json = msgspec.json.Encoder(order="deterministic").encode
@@ -61,14 +64,21 @@ class LedgerStore:
             if head is None:
                 head = await _head(connection, writer_id)
                 audits = await _missing(connection, audits)
-            values = (_usage_values(row) for row in rows)
-            while piece := list(islice(values, _PIECE)):
-                await connection.exec_driver_sql(self._usage_sql, piece)
-            links = _linked(writer_id, audits, head)
-            while piece := list(islice(links, _PIECE)):
-                await connection.exec_driver_sql(self._audit_sql, piece)
-                head = Checkpoint(piece[-1][-3], piece[-1][-1])
+            if rows:
+                await connection.exec_driver_sql(self._usage_sql, await _made(_usage_values(row) for row in rows))
+            if audits:
+                links = await _made(_linked(writer_id, audits, head))
+                await connection.exec_driver_sql(self._audit_sql, links)
+                head = Checkpoint(links[-1][-3], links[-1][-1])
         return head
+
+
+async def _made(rows: Iterator[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    made: list[tuple[Any, ...]] = []
+    while piece := list(islice(rows, _SLICE)):
+        made += piece
+        await asyncio.sleep(0)
+    return made
 
 
 def _usage_values(row: UsageRow) -> tuple[Any, ...]:

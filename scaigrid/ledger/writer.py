@@ -15,6 +15,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.typing import FilteringBoundLogger
 
 from scaigrid.clock import Clock
 from scaigrid.ledger import frames
@@ -25,7 +26,7 @@ from scaigrid.ledger.store import LedgerStore
 _SLICE = 64
 """Records decoded between two turns of the event loop: no stream waits longer than that for its next event."""
 
-_log = structlog.get_logger()
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 
 class LedgerWriter:
@@ -61,7 +62,7 @@ class LedgerWriter:
         """In bytes, within the oldest segment of the writer at work; so is `_taken`, in records."""
         self._taken = 0
         self._settled = 0
-        self._lost_at: float | None = None
+        self._stalled_at: float | None = None
         self._closing = False
         self._hurry = asyncio.Event()
         self._appended = asyncio.Event()
@@ -77,51 +78,63 @@ class LedgerWriter:
     @property
     def healthy(self) -> bool:
         """False from a failed transaction until one that succeeds."""
-        return self._lost_at is None
+        return self._stalled_at is None
 
     async def start(self) -> None:
         """Finds what earlier processes left and begins to write; does not wait for the database."""
         self._orphans.extend(await asyncio.to_thread(adopt, self._journal.directory))
         if self._orphans:
-            _log.info("ledger_orphans_found", writers=[orphan.writer_id for orphan in self._orphans], records=self.backlog)
+            writers = [orphan.writer_id for orphan in self._orphans]
+            _log.info("ledger_orphans_found", writers=writers, records=self.backlog)
         self._task = asyncio.create_task(self._run(), name="ledger-writer")
 
-    async def drain(self, timeout: float) -> bool:
-        """Waits until everything that has been appended so far is in the database; False after `timeout` seconds."""
+    async def drain(self, within: float) -> bool:
+        """Waits until everything that has been appended so far is in the database; False after `within` seconds."""
         due = self._settled + self.backlog
         self._hurry.set()
         with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(within):
                 while self._settled < due:
                     self._progress.clear()
                     await self._progress.wait()
         return self._settled >= due
 
-    async def close(self) -> None:
-        """Refuses further records, tries once to write what is left, and stops; what stays is for the next start."""
+    async def close(self, within: float = 10.0) -> None:
+        """Refuses further records, tries once more to write what is left, and stops within so many seconds.
+
+        What could not be written stays in its segments for the next start.
+        """
         self._journal.seal()
         self._closing = True
         self._hurry.set()
         self._appended.set()
         if self._task is not None:
-            await self._task
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._task, within)
         for orphan in self._orphans:
             await asyncio.to_thread(orphan.close)
         await asyncio.to_thread(self._journal.close)
 
     async def _run(self) -> None:
-        while True:
-            await self._catch_up()
-            if self._closing:
-                return
-            if not self.backlog:
+        while not self._closing:
+            try:
+                await self._catch_up()
+            except Exception as error:  # noqa: BLE001  # a segment that cannot be read today may be readable later
+                self._stalled(error)
+                await self._pause(self._retry_most)
+                continue
+            if not self.backlog and not self._closing:
                 self._appended.clear()
                 self._journal.on_append(self._appended.set)
                 await self._appended.wait()
             await self._pause(self._interval)
+        try:
+            await self._catch_up()
+        except OSError as error:
+            self._stalled(error)
 
     async def _catch_up(self) -> None:
-        """Takes everything there is, unless the gateway is closing and the database away."""
+        """Takes what there is; less where the gateway is closing and the database away."""
         while self._orphans:
             orphan = self._orphans[0]
             if not await self._take(orphan.writer_id, orphan.segments):
@@ -157,7 +170,8 @@ class LedgerWriter:
 
     async def _read(self, path: Path) -> tuple[list[Record], int, frames.End]:
         records: list[Record] = []
-        offset, end = self._offset, "more"
+        offset = self._offset
+        end: frames.End = "more"
         while end == "more" and len(records) < self._batch:
             chunk = frames.read(path, offset, min(_SLICE, self._batch - len(records)))
             records += chunk.records
@@ -171,7 +185,7 @@ class LedgerWriter:
         while True:
             try:
                 await self._store.insert(writer_id, records)
-            except (DataError, IntegrityError, OverflowError, ValueError) as error:
+            except (DataError, IntegrityError, OverflowError, UnicodeError) as error:
                 # Not the database's fault but a record's. Which one is found by halves.
                 if len(records) == 1:
                     await self._set_aside(path, records[0], error)
@@ -181,13 +195,13 @@ class LedgerWriter:
                     writer_id, path, records[middle:]
                 )
             except Exception as error:  # noqa: BLE001  # whatever it is, the records stay and are tried again
-                self._lost(error)
+                self._stalled(error)
                 if self._closing:
                     return False
                 await self._pause(wait)
                 wait = min(2 * wait, self._retry_most)
             else:
-                self._back()
+                self._resumed()
                 return True
 
     def _settle(self, records: int) -> None:
@@ -205,19 +219,19 @@ class LedgerWriter:
                 wait.cancel()
         self._hurry.clear()
 
-    def _lost(self, error: Exception) -> None:
-        if self._lost_at is None:
-            self._lost_at = self._clock.monotonic()
-            _log.warning("ledger_database_lost", error=f"{type(error).__name__}: {error}", backlog=self.backlog)
+    def _stalled(self, error: Exception) -> None:
+        if self._stalled_at is None:
+            self._stalled_at = self._clock.monotonic()
+            _log.warning("ledger_stalled", error=f"{type(error).__name__}: {error}", backlog=self.backlog)
 
-    def _back(self) -> None:
-        if self._lost_at is not None:
-            away = self._clock.monotonic() - self._lost_at
-            self._lost_at = None
-            _log.info("ledger_database_back", seconds=round(away, 3), backlog=self.backlog)
+    def _resumed(self) -> None:
+        if self._stalled_at is not None:
+            away = self._clock.monotonic() - self._stalled_at
+            self._stalled_at = None
+            _log.info("ledger_resumed", seconds=round(away, 3), backlog=self.backlog)
 
     async def _give_up(self, segment: Segment, end: frames.End) -> None:
-        """The rest of a segment cannot be read. A torn tail was never acknowledged; anything else is kept for people."""
+        """The rest of a segment cannot be read. A torn tail was never acknowledged; anything else is kept."""
         unread = segment.records - self._taken
         if end == "torn":
             _log.warning("journal_torn", segment=str(segment.path), offset=self._offset, records=unread)

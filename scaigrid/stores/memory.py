@@ -22,8 +22,9 @@ _GRACE = 3600 * _TICKS
 """How long the wall clock must have said that a fund's period is over, before the fund is forgotten."""
 _LOOK = _TICKS
 """How often a part of the counters is looked at, for those that can be forgotten."""
-_ROUND = 60
-"""In so many looks every counter is looked at once."""
+_PART = 60
+_LEAST = 64
+"""A look takes a sixtieth of the counters, but no fewer than these: their turn comes within minutes, however many."""
 
 _Held = tuple[tuple[Take, ...], int]
 """What a lease took, and when."""
@@ -341,7 +342,7 @@ def _taken_by(leases: Mapping[str, _Held], moment: int) -> list[str]:
 
 def _look(counters: dict[str, _Window] | dict[str, _Fund], in_turn: deque[str], now: int, wall: float) -> None:
     """Looks at the next few counters and drops those that can be forgotten."""
-    for _ in range(-(-len(in_turn) // _ROUND)):
+    for _ in range(min(max(len(in_turn) // _PART, _LEAST), len(in_turn))):
         key = in_turn.popleft()
         if counters[key].forgettable(now, wall):
             del counters[key]

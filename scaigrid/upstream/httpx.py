@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
@@ -23,6 +24,9 @@ class HttpxResponse:
         return dict(self._response.headers.items())
 
     async def read(self, limit: int) -> bytes:
+        declared = self._response.headers.get("content-length", "")
+        if declared.isdigit() and int(declared) > limit:
+            raise UpstreamTooLarge(f"the answer declares {declared} bytes")
         pieces: list[bytes] = []
         size = 0
         while piece := await self.chunk():
@@ -47,21 +51,24 @@ class HttpxUpstream:
 
     def __init__(self) -> None:
         self._client = httpx.AsyncClient(
-            follow_redirects=False, trust_env=False, headers={"user-agent": "scaigrid", "accept-encoding": "gzip"}
+            follow_redirects=False,
+            trust_env=False,
+            headers={"user-agent": "scaigrid", "accept-encoding": "gzip"},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
 
     @asynccontextmanager
     async def send(
         self, request: UpstreamRequest, *, connect_timeout: float, stream: bool
     ) -> AsyncIterator[HttpxResponse]:
-        built = self._client.build_request(
-            request.method,
-            request.url,
-            headers=list(request.headers),
-            content=request.body,
-            timeout=httpx.Timeout(None, connect=connect_timeout),
-        )
         try:
+            built = self._client.build_request(
+                request.method,
+                request.url,
+                headers=list(request.headers),
+                content=request.body,
+                timeout=httpx.Timeout(None, connect=connect_timeout),
+            )
             response = await self._client.send(built, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _failure(error) from error

@@ -77,12 +77,16 @@ class PyreqwestUpstream:
         self._clients: dict[float, Client] = {}
 
     def send(self, request: UpstreamRequest, *, connect_timeout: float, stream: bool) -> "_Call":
-        builder = (
-            self._client(connect_timeout)
-            .request(request.method, request.url)
-            .headers(request.headers)
-            .body_bytes(request.body)
-        )
+        try:
+            builder = (
+                self._client(connect_timeout)
+                .request(request.method, request.url)
+                .headers(request.headers)
+                .body_bytes(request.body)
+            )
+        except ValueError as error:
+            # An address or a header that cannot be one; only configuration can hold such.
+            raise UpstreamFailure(f"{type(error).__name__}: {error}") from error
         if stream:
             # Otherwise pyreqwest holds a streamed body back until 64 KiB have come.
             builder = builder.streamed_read_buffer_limit(0)

@@ -1,278 +1,202 @@
-"""What scripted providers say: behaviours, and answers in the shapes of OpenAI and Anthropic, built here.
-
-Shapes: https://platform.openai.com/docs/api-reference/chat, https://docs.anthropic.com/en/api/messages
-"""
+"""Answers for tests of dialects and translations: sequences of events, and what a client reads out of its bytes."""
 
 import json
-from collections.abc import Mapping, Sequence
-from enum import Enum
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tests.harness.provider import Behaviour, Conversation, Gate, Headers
+import msgspec
+from hypothesis import strategies as st
 
-JSON: Headers = (("content-type", "application/json"),)
-EVENTS: Headers = (("content-type", "text/event-stream; charset=utf-8"),)
-
-
-class Then(Enum):
-    """What can end a stream instead of its end."""
-
-    RESET = "RST"
-    CLOSE = "FIN in the middle of the body"
-    STALL = "nothing more, until the caller goes"
-
-
-Step = bytes | Gate | Then
-
-# -- behaviours ------------------------------------------------------------------------------------------------------
+from scaigrid.types import (
+    Done,
+    Event,
+    FinishReason,
+    Reasoning,
+    Refusal,
+    Start,
+    Text,
+    ToolCall,
+    Usage,
+)
 
 
-def answer(body: Any, *, status: int = 200, headers: Headers = JSON) -> Behaviour:
-    """A whole answer: bytes as they are, anything else as JSON."""
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+class Answered(msgspec.Struct):
+    """What a renderer may know of the request."""
 
-    async def behave(conversation: Conversation) -> None:
-        await conversation.answer(status, headers, raw)
-
-    return behave
+    request_id: str = "req_0123456789abcdef0123456789abcdef"
+    started_at: float = 1_700_000_000.75
+    cost: int = 420_000
 
 
-def gated(gate: Gate, then: Behaviour) -> Behaviour:
-    """Nothing, until the gate opens."""
-
-    async def behave(conversation: Conversation) -> None:
-        await gate.passed()
-        await then(conversation)
-
-    return behave
+class ReadTool(msgspec.Struct):
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
 
 
-def stream(*steps: Step, status: int = 200, headers: Headers = EVENTS) -> Behaviour:
-    """A streamed answer: bytes are sent as one chunk each, a gate is waited for, and Then ends it its own way."""
+class ReadChoice(msgspec.Struct):
+    """One choice as a client puts it together."""
 
-    async def behave(conversation: Conversation) -> None:
-        await conversation.head(status, [*headers, ("transfer-encoding", "chunked")])
-        for step in steps:
-            match step:
-                case bytes():
-                    await conversation.chunk(step)
-                case Gate():
-                    await step.passed()
-                case Then.RESET:
-                    conversation.reset()
-                    return
-                case Then.CLOSE:
-                    conversation.close()
-                    return
-                case Then.STALL:
-                    await conversation.silence()
-        await conversation.end()
-
-    return behave
+    roles: list[str] = []
+    text: str = ""
+    refusal: str = ""
+    reasoning: str = ""
+    tools: dict[int, ReadTool] = {}
+    provider_state: str | None = None
+    logprobs: list[Any] = []
+    finishes: list[str] = []
 
 
-def cut(body: bytes, *, declared: int, headers: Headers = JSON) -> Behaviour:
-    """An answer of which fewer bytes come than it declared."""
-
-    async def behave(conversation: Conversation) -> None:
-        await conversation.head(200, [*headers, ("content-length", str(declared))])
-        await conversation.write(body)
-        conversation.close()
-
-    return behave
-
-
-def raw(data: bytes) -> Behaviour:
-    """Bytes instead of HTTP, then the end of the connection."""
-
-    async def behave(conversation: Conversation) -> None:
-        await conversation.write(data)
-        conversation.close()
-
-    return behave
+def frames(stream: bytes) -> list[tuple[str, str]]:
+    """The event name (`message` where there is none) and the data of each SSE frame; every frame has to be whole."""
+    assert stream == b"" or stream.endswith(b"\n\n")
+    found: list[tuple[str, str]] = []
+    for frame in stream.decode().split("\n\n")[:-1]:
+        fields = dict(line.split(": ", 1) for line in frame.split("\n"))
+        found.append((fields.get("event", "message"), fields["data"]))
+    return found
 
 
-async def reset(conversation: Conversation) -> None:
-    """RST before a single byte."""
-    conversation.reset()
+def chunks(stream: bytes) -> list[dict[str, Any]]:
+    """The decoded chunks of a stream that ended well."""
+    *data, last = [data for _, data in frames(stream)]
+    assert last == "[DONE]"
+    return [json.loads(one) for one in data]
 
 
-async def silence(conversation: Conversation) -> None:
-    """Never an answer."""
-    await conversation.silence()
+def gather(found: Sequence[dict[str, Any]], reasoning: str) -> dict[int, ReadChoice]:
+    """The choices of streamed chunks; `reasoning` is the dialect's name for it."""
+    choices: dict[int, ReadChoice] = {}
+    for one in (choice for chunk in found for choice in chunk["choices"]):
+        choice = choices.setdefault(one["index"], ReadChoice())
+        delta = one["delta"]
+        assert not choice.finishes, "a choice went on after its end"
+        choice.roles += [delta["role"]] if "role" in delta else []
+        choice.text += delta.get("content") or ""
+        choice.refusal += delta.get("refusal", "")
+        choice.reasoning += delta.get(reasoning, "")
+        choice.logprobs += (one.get("logprobs") or {}).get("content") or []
+        for piece in delta.get("tool_calls", ()):
+            tool = choice.tools.setdefault(piece["index"], ReadTool())
+            tool.id += piece.get("id", "")
+            tool.name += piece["function"].get("name", "")
+            tool.arguments += piece["function"].get("arguments", "")
+        choice.provider_state = delta.get("provider_state", choice.provider_state)
+        choice.finishes += [one["finish_reason"]] if one["finish_reason"] else []
+    return choices
 
 
-def redirect(to: str) -> Behaviour:
-    return answer(b"", status=307, headers=[("location", to)])
-
-
-# -- OpenAI ----------------------------------------------------------------------------------------------------------
-
-
-def openai_usage(tokens_in: int, tokens_out: int, *, cached: int = 0) -> dict[str, Any]:
+def whole(found: Sequence[dict[str, Any]], reasoning: str) -> dict[int, ReadChoice]:
+    """The choices of a plain answer, in the same form."""
     return {
-        "prompt_tokens": tokens_in,
-        "completion_tokens": tokens_out,
-        "total_tokens": tokens_in + tokens_out,
-        "prompt_tokens_details": {"cached_tokens": cached},
+        one["index"]: ReadChoice(
+            roles=[one["message"]["role"]],
+            text=one["message"]["content"] or "",
+            refusal=one["message"].get("refusal") or "",
+            reasoning=one["message"].get(reasoning, ""),
+            tools={
+                place: ReadTool(tool["id"], tool["function"]["name"], tool["function"]["arguments"])
+                for place, tool in enumerate(one["message"].get("tool_calls", ()))
+            },
+            provider_state=one["message"].get("provider_state"),
+            logprobs=(one.get("logprobs") or {}).get("content") or [],
+            finishes=[one["finish_reason"]],
+        )
+        for one in found
     }
 
 
-def completion(
-    text: str | None = "Hello.",
-    *,
-    tokens: tuple[int, int] = (9, 3),
-    finish: str = "stop",
-    tool_calls: Sequence[Mapping[str, Any]] = (),
-    model: str = "upstream-model",
-) -> dict[str, Any]:
-    """A plain chat completion."""
-    message: dict[str, Any] = {"role": "assistant", "content": text}
-    if tool_calls:
-        message["tool_calls"] = list(tool_calls)
-    return {
-        "id": "chatcmpl-1",
-        "object": "chat.completion",
-        "created": 1_750_000_000,
-        "model": model,
-        "choices": [{"index": 0, "message": message, "finish_reason": finish, "logprobs": None}],
-        "usage": openai_usage(*tokens),
-    }
+# -- arbitrary answers -----------------------------------------------------------------------------------------------
+
+_TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
+_FINISH: st.SearchStrategy[FinishReason] = st.sampled_from(("stop", "length", "tool_calls", "content_filter"))
+_TOKENS = st.integers(0, 2**40)
+usages: st.SearchStrategy[Usage] = st.builds(
+    Usage,
+    input=_TOKENS,
+    cache_read=_TOKENS,
+    cache_write=_TOKENS,
+    cache_write_1h=_TOKENS,
+    output=_TOKENS,
+    reasoning=_TOKENS,
+)
 
 
-def tool_call(name: str, arguments: str, *, identifier: str = "call_1") -> dict[str, Any]:
-    """A tool call as it stands in an OpenAI message."""
-    return {"id": identifier, "type": "function", "function": {"name": name, "arguments": arguments}}
+def _log_probs(text: str) -> msgspec.Raw:
+    return msgspec.Raw(json.dumps({"content": [{"token": text, "logprob": -0.5}], "refusal": None}).encode())
 
 
-def data(payload: Any) -> bytes:
-    """One server-sent event."""
-    return b"data: " + json.dumps(payload).encode() + b"\n\n"
+@st.composite
+def _choice(draw: st.DrawFn, index: int) -> list[Event]:
+    """The events of one choice, with its end."""
+    events: list[Event] = []
+    slots: set[int] = set()
+    for kind in draw(st.lists(st.sampled_from(("text", "certain", "reasoning", "signed", "refusal", "tool")))):
+        text = draw(_TEXT)
+        match kind:
+            case "text":
+                events.append(Text(text, index))
+            case "certain":
+                events.append(Text(text, index, _log_probs(text)))
+            case "reasoning":
+                events.append(Reasoning(text=text, index=index))
+            case "signed":
+                signature = draw(st.sampled_from(("c2lnbmVk", "c2VhbGVk")))
+                events.append(Reasoning(text=text, signature=signature, provider="anthropic", index=index))
+            case "refusal":
+                events.append(Refusal(text, index))
+            case _:
+                slot = draw(st.integers(0, 9))
+                head = ("", "") if slot in slots else (f"call_{index}_{slot}", f"tool_{slot}")
+                events.append(ToolCall(slot, *head, arguments=text, index=index))
+                slots.add(slot)
+    return [*events, Done(draw(_FINISH), index)]
 
 
-def openai_chunk(delta: Mapping[str, Any] | None, *, finish: str | None = None, **more: Any) -> bytes:
-    """One frame of a streamed chat completion; `delta` None for one without choices."""
-    choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
-    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_750_000_000, "model": "upstream-model"}
-    return data({**head, "choices": choices, **more})
-
-
-OPENAI_DONE = b"data: [DONE]\n\n"
-
-
-def openai_frames(*texts: str, tokens: tuple[int, int] | None = (9, 3), finish: str = "stop") -> list[bytes]:
-    """Every frame of a streamed chat completion, one for each text, with usage unless `tokens` is None."""
-    frames = [openai_chunk({"role": "assistant", "content": ""})]
-    frames += [openai_chunk({"content": text}) for text in texts]
-    frames.append(openai_chunk({}, finish=finish))
-    if tokens is not None:
-        frames.append(openai_chunk(None, usage=openai_usage(*tokens)))
-    return [*frames, OPENAI_DONE]
-
-
-def openai_tool_frames(name: str, pieces: Sequence[str], *, identifier: str = "call_1") -> list[bytes]:
-    """A streamed tool call whose arguments come in `pieces`."""
-    first = {"index": 0, "id": identifier, "type": "function", "function": {"name": name, "arguments": ""}}
-    frames = [openai_chunk({"role": "assistant", "content": None, "tool_calls": [first]})]
-    frames += [openai_chunk({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}) for piece in pieces]
-    frames += [openai_chunk({}, finish="tool_calls"), openai_chunk(None, usage=openai_usage(9, 3)), OPENAI_DONE]
-    return frames
-
-
-def embeddings(*vectors: Sequence[float], tokens: int = 5) -> dict[str, Any]:
-    return {
-        "object": "list",
-        "data": [{"object": "embedding", "index": place, "embedding": list(one)} for place, one in enumerate(vectors)],
-        "model": "upstream-embed",
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-    }
-
-
-def openai_error(message: str, *, code: str | None = None, kind: str = "invalid_request_error") -> dict[str, Any]:
-    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
-
-
-# -- Anthropic -------------------------------------------------------------------------------------------------------
-
-
-def anthropic_message(
-    text: str | None = "Hello.",
-    *,
-    tokens: tuple[int, int] = (9, 3),
-    stop: str = "end_turn",
-    tool_uses: Sequence[Mapping[str, Any]] = (),
-) -> dict[str, Any]:
-    """A plain message."""
-    content: list[Any] = [{"type": "text", "text": text}] if text is not None else []
-    return {
-        "id": "msg_1",
-        "type": "message",
-        "role": "assistant",
-        "model": "upstream-model",
-        "content": [*content, *tool_uses],
-        "stop_reason": stop,
-        "stop_sequence": None,
-        "usage": anthropic_usage(*tokens),
-    }
-
-
-def anthropic_usage(tokens_in: int, tokens_out: int) -> dict[str, int]:
-    return {
-        "input_tokens": tokens_in,
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
-        "output_tokens": tokens_out,
-    }
-
-
-def tool_use(name: str, given: Mapping[str, Any], *, identifier: str = "toolu_1") -> dict[str, Any]:
-    """A tool call as it stands in an Anthropic message."""
-    return {"type": "tool_use", "id": identifier, "name": name, "input": dict(given)}
-
-
-def event(kind: str, **fields: Any) -> bytes:
-    """One server-sent event, named as Anthropic names them."""
-    return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
-
-
-def anthropic_frames(*texts: str, tokens: tuple[int, int] = (9, 3), stop: str = "end_turn") -> list[bytes]:
-    """Every event of a streamed message, one delta for each text."""
+@st.composite
+def answers(draw: st.DrawFn) -> list[Event]:
+    """A whole answer of up to three choices, their events mixed in any order that keeps each choice's own."""
+    queues: list[Iterator[Event]] = [iter(draw(_choice(index))) for index in range(draw(st.integers(1, 3)))]
+    events: list[Event] = []
+    while queues:
+        queue = draw(st.sampled_from(queues))
+        event = next(queue, None)
+        if event is None:
+            queues.remove(queue)
+        else:
+            events.append(event)
+    for usage in draw(st.lists(usages, max_size=2)):
+        events.insert(draw(st.integers(0, len(events))), usage)
     return [
-        _message_start(tokens[0]),
-        event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
-        *(event("content_block_delta", index=0, delta={"type": "text_delta", "text": text}) for text in texts),
-        event("content_block_stop", index=0),
-        _message_delta(stop, tokens[1]),
-        event("message_stop"),
+        Start(draw(st.sampled_from(("chatcmpl-1", "msg_1", ""))), draw(st.sampled_from((0, 1_735_689_600)))),
+        *events,
     ]
 
 
-def anthropic_tool_frames(name: str, pieces: Sequence[str], *, identifier: str = "toolu_1") -> list[bytes]:
-    """A streamed tool call whose input comes in `pieces`."""
-    block = tool_use(name, {}, identifier=identifier)
-    return [
-        _message_start(9),
-        event("content_block_start", index=0, content_block=block),
-        *(
-            event("content_block_delta", index=0, delta={"type": "input_json_delta", "partial_json": piece})
-            for piece in pieces
-        ),
-        event("content_block_stop", index=0),
-        _message_delta("tool_use", 3),
-        event("message_stop"),
-    ]
+def told(events: Sequence[Event]) -> dict[int, ReadChoice]:
+    """What the client has to read out of these events, `provider_state` apart."""
+    choices: dict[int, ReadChoice] = {}
+    slots: dict[tuple[int, int], int] = {}
+    for event in events:
+        if isinstance(event, Text | Reasoning | Refusal | ToolCall | Done):
+            choice = choices.setdefault(event.index, ReadChoice(roles=["assistant"]))
+            match event:
+                case Text():
+                    choice.text += event.text
+                    choice.logprobs += json.loads(bytes(event.logprobs))["content"] if event.logprobs else []
+                case Reasoning():
+                    choice.reasoning += event.text
+                case Refusal():
+                    choice.refusal += event.text
+                case ToolCall():
+                    place = slots.setdefault((event.index, event.slot), len(choice.tools))
+                    tool = choice.tools.setdefault(place, ReadTool())
+                    tool.id, tool.name = tool.id or event.id, tool.name or event.name
+                    tool.arguments += event.arguments
+                case Done():
+                    choice.finishes.append(event.reason)
+    return choices
 
 
-def anthropic_error(kind: str, message: str) -> dict[str, Any]:
-    return {"type": "error", "error": {"type": kind, "message": message}}
-
-
-def _message_start(tokens_in: int) -> bytes:
-    message = anthropic_message(None, tokens=(tokens_in, 1))
-    return event("message_start", message={**message, "stop_reason": None})
-
-
-def _message_delta(stop: str, tokens_out: int) -> bytes:
-    return event(
-        "message_delta", delta={"stop_reason": stop, "stop_sequence": None}, usage={"output_tokens": tokens_out}
-    )
+def last_usage(events: Sequence[Event]) -> Usage | None:
+    return next((event for event in reversed(events) if isinstance(event, Usage)), None)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.harness.answers import Then, answer, cut, raw, reset, silence, stream
+from tests.harness.behaviours import Then, answer, cut, raw, reset, silence, stream
 from tests.harness.ports import LOOPBACK, refusing_port, silent_port
 from tests.harness.provider import Gate, Provider
 

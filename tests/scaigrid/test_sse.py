@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Iterable, Sequence
 
 import pytest
@@ -43,7 +44,7 @@ def parsed(chunks: Iterable[bytes]) -> list[tuple[str | None, bytes]]:
 
 def cut(stream: bytes, places: Sequence[int]) -> list[bytes]:
     edges = [0, *sorted(places), len(stream)]
-    return [stream[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [stream[start:end] for start, end in itertools.pairwise(edges)]
 
 
 WITH_DATA = [pair for pair in PARSED if pair[1]]

@@ -11,7 +11,7 @@ from scaigrid.adapter import UpstreamRequest
 from scaigrid.upstream.httpx import HttpxUpstream
 from scaigrid.upstream.port import Upstream, UpstreamFailure, UpstreamTimeout, UpstreamTooLarge
 from scaigrid.upstream.pyreqwest import PyreqwestUpstream
-from tests.harness.answers import Then, answer, cut, gated, raw, redirect, reset, silence, stream
+from tests.harness.behaviours import Then, announced, answer, cut, gated, raw, redirect, reset, silence, stream
 from tests.harness.eventually import becomes
 from tests.harness.ports import refusing_port, silent_port
 from tests.harness.provider import Behaviour, Endpoint, Gate, Provider
@@ -210,14 +210,16 @@ async def test_a_body_that_declares_no_length_ends_with_the_connection(upstream:
 
 
 @pytest.mark.parametrize(
-    "behaviour", [answer(b"x" * 2000), stream(b"x" * 900, b"x" * 900, Then.STALL)], ids=["declared", "undeclared"]
+    "behaviour",
+    [announced(200_000), stream(*[b"x" * 60_000] * 3, Then.STALL)],
+    ids=["declared", "undeclared"],
 )
 async def test_an_answer_over_the_bound_is_not_read_to_its_end(
     upstream: Upstream, provider: Endpoint, behaviour: Behaviour
 ) -> None:
     provider.then(behaviour)
     with pytest.raises(UpstreamTooLarge):
-        await ask(upstream, provider.url, limit=1500)
+        await ask(upstream, provider.url, limit=100_000)
 
 
 async def test_an_answer_of_exactly_the_bound_is_taken(upstream: Upstream, provider: Endpoint) -> None:
@@ -247,7 +249,6 @@ async def test_what_claims_to_be_compressed_and_is_not_is_a_failure(upstream: Up
 async def test_a_redirect_is_an_answer_and_not_followed(upstream: Upstream, provider: Endpoint) -> None:
     provider.always(redirect(f"{provider.url}/elsewhere"))
     assert await ask(upstream, provider.url) == (307, b"")
-    assert [one.path for one in provider.requests] == [one.path for one in provider.requests if "elsewhere" not in one.path]
     assert len(provider.requests) == 1
 
 

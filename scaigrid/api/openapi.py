@@ -1,0 +1,33 @@
+"""`/docs/openapi.json`: the OpenAPI document, made at the first request for it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from litestar import Response, route
+
+from scaigrid.api.handling import READ, Provided
+from scaigrid.middleware import Services
+
+
+@route("/docs/openapi.json", http_method=READ)
+async def openapi(openapi_text: Provided[bytes]) -> Response[bytes]:
+    return Response(openapi_text, media_type="application/json")
+
+
+def lazily(services: Services) -> Callable[[], Awaitable[bytes]]:
+    """What makes the text, once, in a thread: it reads the sources of the Structs, which takes a tenth of a second."""
+    text: bytes | None = None
+
+    def made() -> bytes:
+        from scaigrid.api.document import document
+
+        return msgspec.json.encode(document(services.dialect_of))
+
+    async def openapi_text() -> bytes:
+        nonlocal text
+        if text is None:
+            text = await asyncio.to_thread(made)
+        return text
+
+    return openapi_text
