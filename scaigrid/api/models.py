@@ -9,7 +9,7 @@ from litestar.params import FromPath
 from msgspec import Meta
 
 from scaigrid.api.catalog import HealthStatus, condition, find, visible
-from scaigrid.api.cursor import Cursor
+from scaigrid.cursor import Cursor
 from scaigrid.api.envelope import ListEnvelope, enveloped, listed
 from scaigrid.api.handling import READ, Provided, exchange_in, requires
 from scaigrid.api.query import NoQuery, read_query

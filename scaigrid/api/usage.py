@@ -2,20 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import Request, route
 from msgspec import UNSET, Meta, UnsetType
 
+from scaigrid.cursor import Cursor
 from scaigrid.api.envelope import ListEnvelope, listed
 from scaigrid.api.handling import READ, Provided, exchange_in
 from scaigrid.api.query import read_query
 from scaigrid.config.snapshot import Principal
 from scaigrid.dialects.shapes import AnswerShape
 from scaigrid.errors import Code, Detail, GatewayError
-from scaigrid.ledger.queries import Filters, Scope
 from scaigrid.ledger.records import Outcome, UsageRow, UsageSource
 from scaigrid.middleware import Services
 from scaigrid.periods import bounds
@@ -27,24 +27,39 @@ Text = Annotated[str, Meta(min_length=1, max_length=256)]
 _UTC = ZoneInfo("UTC")
 
 
-class UsageFilters(Filters, frozen=True, kw_only=True):
-    """The ledger's own, and the rows of one request."""
+class Position(NamedTuple):
+    """A place among the rows: what they are sorted by, newest first."""
 
+    created_at: float
+    id: str
+
+
+class UsageFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rows. None: any. Times are seconds since the epoch; the end is not part of the span."""
+
+    start: float | None = None
+    end: float | None = None
+    partner_id: str | None = None
+    tenant_id: str | None = None
+    user_id: str | None = None
+    key_id: str | None = None
+    model: str | None = None
+    backend_id: str | None = None
     request_id: str | None = None
 
 
 class UsageReader(Protocol):
     """Who can look rows up in the ledger."""
 
-    async def usage_page(
-        self, scope: Scope, filters: Filters, limit: int, cursor: str | None
-    ) -> tuple[Sequence[UsageRow], str | None]:
-        """At most `limit` rows that fit scope and filters both, newest first, and the cursor of the next page.
+    async def usage_page(self, wanted: UsageFilter, *, limit: int, after: Position | None) -> Sequence[UsageRow]:
+        """At most `limit` rows, newest first, from the one that follows `after`; the id decides between equal times.
 
-        Raises GatewayError: VALIDATION_ERROR for a cursor that no page gave, STORE_UNAVAILABLE where the ledger cannot
-        be read.
+        Raises GatewayError(STORE_UNAVAILABLE) where the ledger cannot be read.
         """
         ...
+
+
+_CURSOR = Cursor(Position)
 
 
 class UsageQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,36 +126,59 @@ async def usage(
     request: Request[Any, Any, Any], services: Provided[Services], reader: Provided[UsageReader]
 ) -> ListEnvelope[UsageItem]:
     exchange = exchange_in(request)
-    scope = scope_of(exchange.principal)
+    reach = reach_of(exchange.principal)
     query = read_query(request, UsageQuery)
-    filters = _filters(query, services.clock.now())
-    rows, following = await reader.usage_page(scope, filters, query.limit, query.cursor)
+    after = _CURSOR.read(query.cursor)
+    wanted = confined(_filter(query, services.clock.now()), reach)
+    if wanted is None:
+        return listed(exchange, (), None)
+    rows, following = await _page(reader, wanted, query.limit, after)
     sees_costs = "accounting:view_all" in exchange.principal.permissions
     return listed(exchange, [_item(row, sees_costs=sees_costs) for row in rows], following)
 
 
-def scope_of(principal: Principal) -> Scope:
-    """The rows that a caller may see, by the widest of its permissions. Raises AUTHZ_PERMISSION_DENIED without any.
-
-    Scope and filters both hold for a row, so that a filter for what lies outside finds nothing.
-    """
+def reach_of(principal: Principal) -> UsageFilter:
+    """The rows that a caller may see, by the widest of its permissions. Raises AUTHZ_PERMISSION_DENIED without any."""
     held = principal.permissions
     if "accounting:view_all" in held:
-        return Scope(partner_id=None, tenant_id=None, user_id=None)
+        return UsageFilter()
     if "accounting:view_partner" in held:
-        return Scope(partner_id=principal.partner.id, tenant_id=None, user_id=None)
+        return UsageFilter(partner_id=principal.partner.id)
     if "accounting:view_tenant" in held:
-        return Scope(partner_id=None, tenant_id=principal.tenant.id, user_id=None)
+        return UsageFilter(tenant_id=principal.tenant.id)
     if "accounting:view_own" in held:
-        return Scope(partner_id=None, tenant_id=None, user_id=principal.user.id)
+        return UsageFilter(user_id=principal.user.id)
     raise GatewayError(
         Code.AUTHZ_PERMISSION_DENIED, "Your roles do not include the permission accounting:view_own or a wider one."
     )
 
 
-def _filters(query: UsageQuery, now: float) -> UsageFilters:
+def confined(wanted: UsageFilter, reach: UsageFilter) -> UsageFilter | None:
+    """The part of `wanted` that lies within `reach`; None where none of it does."""
+    merged = msgspec.structs.asdict(wanted)
+    for name, bound in msgspec.structs.asdict(reach).items():
+        if bound is not None:
+            if merged[name] not in (None, bound):
+                return None
+            merged[name] = bound
+    return UsageFilter(**merged)
+
+
+async def _page(
+    reader: UsageReader, wanted: UsageFilter, limit: int, after: Position | None
+) -> tuple[Sequence[UsageRow], str | None]:
+    """One page, and the cursor of the next one."""
+    # One row more than is shown says whether there are more
+    rows = await reader.usage_page(wanted, limit=limit + 1, after=after)
+    if len(rows) <= limit:
+        return rows, None
+    last = rows[limit - 1]
+    return rows[:limit], _CURSOR.write(Position(last.created_at, last.id))
+
+
+def _filter(query: UsageQuery, now: float) -> UsageFilter:
     start, end = _span(query, now)
-    return UsageFilters(
+    return UsageFilter(
         start=start,
         end=end,
         partner_id=query.partner_id,

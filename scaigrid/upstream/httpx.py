@@ -1,6 +1,6 @@
 """The upstream port by httpx: the plain reference, for tests and for telling a fault of the client from one of ours."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
@@ -60,7 +60,7 @@ class HttpxUpstream:
     @asynccontextmanager
     async def send(
         self, request: UpstreamRequest, *, connect_timeout: float, stream: bool
-    ) -> AsyncIterator[HttpxResponse]:
+    ) -> AsyncGenerator[HttpxResponse]:
         try:
             built = self._client.build_request(
                 request.method,

@@ -82,11 +82,12 @@ def cut(body: bytes, *, declared: int, headers: Headers = JSON) -> Behaviour:
     return behave
 
 
-def announced(declared: int, *, headers: Headers = JSON) -> Behaviour:
-    """The head of an answer of so many bytes, and none of them."""
+def stalled(body: bytes, *, declared: int, headers: Headers = JSON) -> Behaviour:
+    """An answer of which fewer bytes come than it declared, and then nothing more."""
 
     async def behave(conversation: Conversation) -> None:
         await conversation.head(200, [*headers, ("content-length", str(declared))])
+        await conversation.write(body)
         await conversation.silence()
 
     return behave

@@ -16,13 +16,13 @@ from middlewares.request_id import RequestId, RequestIdConfig
 from middlewares.tenancy import Tenancy, TenancyConfig
 from scaigrid.api import Routes, UsageReader, routes
 from scaigrid.api.faults import surface
+from scaigrid.api.usage import Position, UsageFilter
 from scaigrid.asgi import ASGIApp, Message
 from scaigrid.config import schema
 from scaigrid.config.compile import compile_snapshot
 from scaigrid.config.snapshot import Current
 from scaigrid.dialects import DIALECTS
 from scaigrid.health import Health
-from scaigrid.ledger.queries import Filters, Scope
 from scaigrid.ledger.records import Record, UsageRow
 from scaigrid.log import LineSink
 from scaigrid.middleware import Services
@@ -71,10 +71,8 @@ def config(**sections: Any) -> schema.Config:
 class Empty:
     """A ledger without rows, that nothing is written to."""
 
-    async def usage_page(
-        self, scope: Scope, filters: Filters, limit: int, cursor: str | None
-    ) -> tuple[Sequence[UsageRow], str | None]:
-        return (), None
+    async def usage_page(self, wanted: UsageFilter, *, limit: int, after: Position | None) -> Sequence[UsageRow]:
+        return ()
 
     def append(self, record: Record) -> None:
         raise AssertionError(record)

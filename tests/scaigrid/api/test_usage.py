@@ -5,17 +5,19 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scaigrid import roles
-from scaigrid.api.usage import UsageItem, scope_of
+from scaigrid.api.usage import Position, UsageFilter, UsageItem, confined, reach_of
 from scaigrid.config import schema
 from scaigrid.config.snapshot import Party, Principal
 from scaigrid.db.engine import create_engine
 from scaigrid.db.models import metadata
 from scaigrid.errors import Code, GatewayError
 from scaigrid.ids import declared_id
-from scaigrid.ledger.queries import Filters, Scope, usage_page
+from scaigrid.ledger.queries import LedgerReader
 from scaigrid.ledger.records import UsageRow
 from scaigrid.ledger.store import LedgerStore
 from tests.scaigrid.api.control_plane import ControlPlane, config, declared
@@ -85,20 +87,20 @@ def row(number: int, user: str, **more: Any) -> UsageRow:
     return UsageRow(**{**given, **more})
 
 
-class Ledger:
-    """The real one, over one database file."""
+class Ledger(LedgerReader):
+    """The real one, over a database file of its own; it counts how often it is asked."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+        super().__init__(engine)
+        self._store = LedgerStore(engine)
+        self.asked = 0
 
     async def keep(self, *rows: UsageRow) -> None:
-        await LedgerStore(self._engine).insert("writer", rows)
+        await self._store.insert("writer", rows)
 
-    async def usage_page(
-        self, scope: Scope, filters: Filters, limit: int, cursor: str | None
-    ) -> tuple[Sequence[UsageRow], str | None]:
-        async with self._engine.connect() as connection:
-            return await usage_page(connection, scope, filters, limit, cursor)
+    async def usage_page(self, wanted: UsageFilter, *, limit: int, after: Position | None) -> Sequence[UsageRow]:
+        self.asked += 1
+        return await super().usage_page(wanted, limit=limit, after=after)
 
 
 @pytest.fixture
@@ -238,6 +240,39 @@ async def test_a_filter_never_reaches_beyond_the_callers_scope(
     assert answer.json["pagination"] == {"has_more": False, "next_cursor": None}
 
 
+async def test_what_lies_beyond_the_scope_is_not_even_looked_up(ledger: Ledger) -> None:
+    """So that not the time of the answer either says what is there."""
+    plane = ControlPlane(HOUSE, ledger)
+    await numbers(plane, f"?user_id={declared_id('user', 'colleague')}", "user")
+    assert ledger.asked == 0
+    await numbers(plane, f"?user_id={declared_id('user', 'user')}", "user")
+    assert ledger.asked == 1
+
+
+_IDS = st.sampled_from([None, "a", "b"])
+_FILTERS = st.builds(
+    UsageFilter,
+    partner_id=_IDS,
+    tenant_id=_IDS,
+    user_id=_IDS,
+    key_id=_IDS,
+    model=_IDS,
+    backend_id=_IDS,
+    request_id=_IDS,
+)
+_NAMES = ("partner_id", "tenant_id", "user_id", "key_id", "model", "backend_id", "request_id")
+
+
+@given(_FILTERS, _FILTERS, st.fixed_dictionaries({name: st.sampled_from(["a", "b"]) for name in _NAMES}))
+def test_what_is_confined_holds_the_rows_that_fit_both(
+    wanted: UsageFilter, reach: UsageFilter, found: dict[str, str]
+) -> None:
+    def fits(one: UsageFilter | None) -> bool:
+        return one is not None and all(getattr(one, name) in (None, found[name]) for name in _NAMES)
+
+    assert fits(confined(wanted, reach)) == (fits(wanted) and fits(reach))
+
+
 async def test_another_callers_request_is_an_empty_page(ledger: Ledger) -> None:
     await ledger.keep(*EVERYBODYS)
     plane = ControlPlane(HOUSE, ledger)
@@ -331,9 +366,7 @@ async def test_a_walk_through_the_pages_meets_every_row_once_newest_first(ledger
 
 async def test_a_ledger_that_cannot_be_read_is_said_to_be() -> None:
     class Gone:
-        async def usage_page(
-            self, scope: Scope, filters: Filters, limit: int, cursor: str | None
-        ) -> tuple[Sequence[UsageRow], str | None]:
+        async def usage_page(self, wanted: UsageFilter, *, limit: int, after: Position | None) -> Sequence[UsageRow]:
             raise GatewayError(Code.STORE_UNAVAILABLE)
 
     answer = await ControlPlane(HOUSE, Gone()).get("/v1/accounting/usage", "user")
@@ -344,8 +377,8 @@ async def test_a_ledger_that_cannot_be_read_is_said_to_be() -> None:
 def test_no_published_role_sees_less_with_more_permissions(role: str) -> None:
     party = Party("x", "x", "x")
     held = roles.permissions([role])
-    scope = scope_of(Principal(partner=party, tenant=party, user=party, permissions=held))
-    bounded = [name for name, value in msgspec.structs.asdict(scope).items() if value is not None]
+    reach = reach_of(Principal(partner=party, tenant=party, user=party, permissions=held))
+    bounded = [name for name, value in msgspec.structs.asdict(reach).items() if value is not None]
     widest = {
         "super_admin": [],
         "partner_admin": ["partner_id"],

@@ -84,8 +84,11 @@ class Model:
     def now(self) -> int:
         now = int(self.clock.monotonic() * 1_000_000)
         for entry in self.entries:
-            if entry.state == "open" and entry.at + int(self.lease_seconds * 1_000_000) <= now:
+            age = now - entry.at
+            if entry.state == "open" and age >= int(self.lease_seconds * 1_000_000):
                 entry.state = "late"
+            if entry.state == "late" and age >= int((self.lease_seconds + DAY) * 1_000_000):
+                entry.state = "forgotten"
         return now
 
     def leaves(self, bucket: Bucket, at: int) -> int:

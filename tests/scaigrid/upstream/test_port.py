@@ -11,7 +11,7 @@ from scaigrid.adapter import UpstreamRequest
 from scaigrid.upstream.httpx import HttpxUpstream
 from scaigrid.upstream.port import Upstream, UpstreamFailure, UpstreamTimeout, UpstreamTooLarge
 from scaigrid.upstream.pyreqwest import PyreqwestUpstream
-from tests.harness.behaviours import Then, announced, answer, cut, gated, raw, redirect, reset, silence, stream
+from tests.harness.behaviours import Then, answer, cut, gated, raw, redirect, reset, silence, stalled, stream
 from tests.harness.eventually import becomes
 from tests.harness.ports import refusing_port, silent_port
 from tests.harness.provider import Behaviour, Endpoint, Gate, Provider
@@ -211,7 +211,7 @@ async def test_a_body_that_declares_no_length_ends_with_the_connection(upstream:
 
 @pytest.mark.parametrize(
     "behaviour",
-    [announced(200_000), stream(*[b"x" * 60_000] * 3, Then.STALL)],
+    [stalled(b"x" * 70_000, declared=200_000), stream(*[b"x" * 60_000] * 3, Then.STALL)],
     ids=["declared", "undeclared"],
 )
 async def test_an_answer_over_the_bound_is_not_read_to_its_end(

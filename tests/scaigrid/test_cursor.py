@@ -1,16 +1,10 @@
-from typing import NamedTuple
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaigrid.api.cursor import Cursor
+from scaigrid.cursor import Cursor
+from scaigrid.api.usage import Position
 from scaigrid.errors import Code, Detail, GatewayError
-
-
-class Position(NamedTuple):
-    created_at: float
-    id: str
 
 
 SLUGS = Cursor(str)

@@ -1,0 +1,83 @@
+"""The exchanges that are replayed, each as one case with its name, or as one that is not run, with its reason.
+
+They are the recordings of real providers, where SCAIGRID_RECORDINGS says where they lie, and the project's own
+fixtures in the same form, which prove the same paths without them.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+
+from tests.harness import recordings
+from tests.harness.recordings import Recorded
+
+FIXTURES: Final = Path(__file__).parent / "fixtures"
+FILES: Final = "fixtures"
+"""How the names of fixtures begin."""
+_HOSTS: Final[Mapping[str, str]] = {"api.openai.com": "openai", "api.anthropic.com": "anthropic"}
+
+T = TypeVar("T")
+
+
+class NotRun(Exception):
+    """Why an exchange cannot be replayed in this way: what has no word, and where."""
+
+
+@cache
+def fixtures() -> tuple[Recorded, ...]:
+    """The project's own exchanges; their folder is the type of provider that they are of."""
+    return tuple(
+        msgspec.structs.replace(one, file=f"{FILES}/{path.relative_to(FIXTURES).with_suffix('').as_posix()}")
+        for path in sorted(FIXTURES.rglob("*.yaml"))
+        for one in recordings.read(path).exchanges
+    )
+
+
+@cache
+def recorded() -> tuple[Recorded, ...]:
+    """Every exchange of the recordings; none where their folder is not told."""
+    return tuple(recordings.exchanges(None, "")) if recordings.folder() is not None else ()
+
+
+def asks(one: Recorded, *suffixes: str) -> bool:
+    """Whether an exchange is a call with a JSON body to a path that ends so."""
+    called = one.method.upper() == "POST" and isinstance(one.request_json, dict)
+    return called and urlsplit(one.uri).path.endswith(suffixes)
+
+
+def exchanges(*suffixes: str) -> list[Recorded]:
+    """The fixtures and the recordings that ask so."""
+    return [one for one in (*fixtures(), *recorded()) if asks(one, *suffixes)]
+
+
+def provider(one: Recorded) -> str:
+    """The type of provider that plays the other side."""
+    if one.file.startswith(f"{FILES}/"):
+        return one.file.split("/")[1]
+    return _HOSTS.get(urlsplit(one.uri).hostname or "", "custom")
+
+
+def params(
+    chosen: Iterable[Recorded], plan: Callable[[Recorded], T], *, suffix: str = "", claim: str
+) -> list[pytest.ParameterSet]:
+    """A case for each; `plan` makes what the test gets, or raises NotRun. `claim` says what is not proved by none."""
+    made = [_param(one, plan, f"{one}{suffix}") for one in chosen]
+    if recordings.folder() is None:
+        made.append(skipped("recordings", f"{recordings.VARIABLE} is unset, so {claim} is proved by fixtures alone"))
+    return made
+
+
+def skipped(name: str, reason: str) -> pytest.ParameterSet:
+    return pytest.param(None, id=name, marks=pytest.mark.skip(reason=reason))
+
+
+def _param(one: Recorded, plan: Callable[[Recorded], T], name: str) -> pytest.ParameterSet:
+    try:
+        return pytest.param(plan(one), id=name)
+    except NotRun as reason:
+        return skipped(name, str(reason))
