@@ -27,7 +27,8 @@ BUDGETS: Final[Mapping[str, tuple[str, str]]] = {
     "bench-model": ("model", FRONTEND_MODEL),
 }
 """By name: scope and subject."""
-LEVELS: Final = ("partner", "tenant", "user", "key")
+LIMITED: Final = ("partner", "tenant", "user", "key")
+"""The levels that have a limit."""
 
 _KEY_VARIABLE: Final = "BENCHMARK_GATEWAY_KEY"
 _PROVIDER_KEY_VARIABLE: Final = "BENCHMARK_PROVIDER_KEY"
@@ -167,7 +168,7 @@ def _of_our_model(name: Callable[[Mapping[str, str]], str]) -> Callable[[Mapping
 _NAMES: Final[Mapping[str, Callable[[Mapping[str, str]], str | None]]] = {
     "scaigrid_requests_total": _of_our_model(lambda labels: f"metrics: status {labels['status']}"),
     "scaigrid_tokens_total": _of_our_model(lambda labels: f"metrics: {labels['direction']} tokens"),
-    "scaigrid_bucket_taken_total": lambda labels: f"level {labels['level']}: {labels['kind']}",
+    "scaigrid_taken_total": lambda labels: f"{labels['of']}s of the {labels['level']}: {labels['kind']}",
     "scaigrid_budget_spent": lambda labels: f"budget {labels['budget']}: {labels['kind']}",
 }
 

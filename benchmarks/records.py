@@ -36,6 +36,8 @@ class _Line(msgspec.Struct, frozen=True):
     tokens_in: int = 0
     tokens_out: int = 0
     cost: int = 0
+    level: str = ""
+    code: str | None = None
 
 
 def database_numbers(database: Path) -> dict[str, int]:
@@ -76,17 +78,28 @@ def log_ids(log: Path, model: str) -> Counter[str]:
     return Counter(line.request_id for line in _lines(log) if line.model == model)
 
 
+def complaints(log: Path, most: int = 5) -> list[str]:
+    """The first line of each kind of warning, error or failed request: where to look when something does not hold."""
+    kinds: dict[tuple[str, str | None], str] = {}
+    for line, text in _read(log):
+        if line.level in {"warning", "error", "critical"} or line.code is not None:
+            kinds.setdefault((line.event, line.code), text)
+    return list(kinds.values())[:most]
+
+
 def _lines(log: Path) -> Iterable[_Line]:
     """Lines of requests; what else is written to standard output is not ours to judge."""
+    return (line for line, _ in _read(log) if line.event == "request")
+
+
+def _read(log: Path) -> Iterable[tuple[_Line, str]]:
     decode = msgspec.json.Decoder(_Line).decode
     with log.open("rb") as lines:
         for text in lines:
             try:
-                line = decode(text)
+                yield decode(text), text.decode(errors="replace").strip()
             except msgspec.DecodeError:
                 continue
-            if line.event == "request":
-                yield line
 
 
 def _open(database: Path) -> sqlite3.Connection:

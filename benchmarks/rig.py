@@ -53,6 +53,11 @@ class Rig(msgspec.Struct, frozen=True, kw_only=True):
             **records.database_numbers(self.gateway.database),
         }
 
+    def point_to_complaints(self) -> None:
+        """Prints what the gateway said that may explain why something does not hold."""
+        for line in records.complaints(self.gateway.log):
+            print(f"  the gateway's log: {line[:2000]}", file=sys.stderr, flush=True)
+
     def conditions(self) -> str:
         """What the numbers were made on, for the head of a table."""
         return (

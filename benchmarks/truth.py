@@ -7,7 +7,7 @@ Three kinds of number are compared, each as it grew during one part of a run:
   open, and then every bound below is an equality;
 - *what the gateway keeps*: one line, one audit row and one count for each call; a usage row for each call that reached
   the provider;
-- *what follows from those rows*: every level has let in exactly the calls that reached the provider, every budget has
+- *what follows from those rows*: every limit has let in exactly the calls that reached the provider, every budget has
   spent exactly the sum of the rows, and each answered row costs exactly what the provider's usage costs at the price.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from benchmarks.chat import COST, PRICES, Answer
-from benchmarks.gateway import BUDGETS, LEVELS
+from benchmarks.gateway import BUDGETS, LIMITED
 
 _ANSWERED = 200
 _CLIENT_CLOSED = 499
@@ -133,20 +133,21 @@ def _rows(client: Client, grown: Mapping[str, int], answer: Answer) -> Iterable[
 
 
 def _levels(grown: Mapping[str, int]) -> Iterable[Check]:
-    for level in LEVELS:
-        yield _equal(
-            f"level {level}: requests", grown, grown.get("ledger: rows"), "each call that reached the provider"
-        )
+    for level in LIMITED:
+        name = f"limits of the {level}: requests"
+        yield _equal(name, grown, grown.get("ledger: rows"), "each call that reached the provider")
 
 
 def _budgets(grown: Mapping[str, int]) -> Iterable[Check]:
     inputs, outputs = _input_tokens(grown), grown.get("ledger: output tokens")
     tokens = None if inputs is None or outputs is None else inputs + outputs
-    for budget in BUDGETS:
-        serving = grown.get("ledger: serving rows")
-        yield _equal(f"budget {budget}: requests", grown, serving, "every call that the provider may bill")
-        yield _equal(f"budget {budget}: tokens", grown, tokens, "the sum of the ledger")
-        yield _equal(f"budget {budget}: cost", grown, grown.get("ledger: cost"), "the sum of the ledger, in nano-units")
+    for budget, (level, _) in BUDGETS.items():
+        # What was taken of a level's budgets, and what the one budget of that level has spent.
+        for name in (f"budgets of the {level}", f"budget {budget}"):
+            serving = grown.get("ledger: serving rows")
+            yield _equal(f"{name}: requests", grown, serving, "every call that the provider may bill")
+            yield _equal(f"{name}: tokens", grown, tokens, "the sum of the ledger")
+            yield _equal(f"{name}: cost", grown, grown.get("ledger: cost"), "the sum of the ledger, in nano-units")
 
 
 def _input_tokens(grown: Mapping[str, int]) -> int | None:

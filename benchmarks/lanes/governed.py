@@ -156,6 +156,8 @@ def run(options: Namespace) -> int:
         after_load = rig.tally()
         wrong = truth.tell("load", _load_checks(measured, before, after_load))
         wrong += truth.tell("exact", _exact_checks(rig, options.requests, after_load))
+        if wrong:
+            rig.point_to_complaints()
         answered = rig.tally().get("metrics: status 200", 0)
     _print_table(measured)
     print(msgspec.json.encode(_report(measured, answered, not wrong)).decode(), flush=True)

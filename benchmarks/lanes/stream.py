@@ -164,6 +164,8 @@ def run(options: Namespace) -> int:
         measured.measure(options.seconds)
         after = rig.tally()
         wrong = truth.tell("streams", _checks(measured, before, after))
+        if wrong:
+            rig.point_to_complaints()
     _print_table(measured)
     answered = after.get("metrics: status 200", 0)
     print(msgspec.json.encode(_report(measured, answered, not wrong)).decode(), flush=True)

@@ -13,8 +13,9 @@ from scaigrid.api.metrics import metrics
 from scaigrid.api.models import ModelsController
 from scaigrid.api.oai_models import OpenAIModelsController
 from scaigrid.api.openapi import lazily, openapi
-from scaigrid.api.usage import UsageReader, usage
+from scaigrid.api.usage import usage
 from scaigrid.config.schema import Config
+from scaigrid.ledger.reading import UsageReader
 from scaigrid.middleware import Services
 
 __all__ = ["Readiness", "Routes", "UsageReader", "routes"]

@@ -2,20 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal, NamedTuple, Protocol
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import Request, route
 from msgspec import UNSET, Meta, UnsetType
 
-from scaigrid.cursor import Cursor
 from scaigrid.api.envelope import ListEnvelope, listed
 from scaigrid.api.handling import READ, Provided, exchange_in
 from scaigrid.api.query import read_query
 from scaigrid.config.snapshot import Principal
+from scaigrid.cursor import Cursor
 from scaigrid.dialects.shapes import AnswerShape
 from scaigrid.errors import Code, Detail, GatewayError
+from scaigrid.ledger.reading import Position, UsageFilter, UsageReader
 from scaigrid.ledger.records import Outcome, UsageRow, UsageSource
 from scaigrid.middleware import Services
 from scaigrid.periods import bounds
@@ -25,38 +26,6 @@ from scaigrid.timestamps import iso
 Text = Annotated[str, Meta(min_length=1, max_length=256)]
 
 _UTC = ZoneInfo("UTC")
-
-
-class Position(NamedTuple):
-    """A place among the rows: what they are sorted by, newest first."""
-
-    created_at: float
-    id: str
-
-
-class UsageFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which rows. None: any. Times are seconds since the epoch; the end is not part of the span."""
-
-    start: float | None = None
-    end: float | None = None
-    partner_id: str | None = None
-    tenant_id: str | None = None
-    user_id: str | None = None
-    key_id: str | None = None
-    model: str | None = None
-    backend_id: str | None = None
-    request_id: str | None = None
-
-
-class UsageReader(Protocol):
-    """Who can look rows up in the ledger."""
-
-    async def usage_page(self, wanted: UsageFilter, *, limit: int, after: Position | None) -> Sequence[UsageRow]:
-        """At most `limit` rows, newest first, from the one that follows `after`; the id decides between equal times.
-
-        Raises GatewayError(STORE_UNAVAILABLE) where the ledger cannot be read.
-        """
-        ...
 
 
 _CURSOR = Cursor(Position)

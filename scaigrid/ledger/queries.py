@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, func, select, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scaigrid.cursor import Cursor
 from scaigrid.db.models import usage
 from scaigrid.errors import Code, GatewayError, Level
+from scaigrid.ledger.reading import Position, UsageFilter
 from scaigrid.ledger.records import UsageRow
 
 _SUBJECTS = {
@@ -40,67 +40,28 @@ class Spent(NamedTuple):
     requests: int
 
 
-class Filters(msgspec.Struct, frozen=True, kw_only=True):
-    """Which rows. None: any. Times are seconds since the epoch, the end is not part of the span."""
-
-    start: float | None = None
-    end: float | None = None
-    partner_id: str | None = None
-    tenant_id: str | None = None
-    user_id: str | None = None
-    key_id: str | None = None
-    model: str | None = None
-    backend_id: str | None = None
-    request_id: str | None = None
-
-
-class Scope(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows that the asker may see at all; None: any."""
-
-    partner_id: str | None
-    tenant_id: str | None
-    user_id: str | None
-
-
-class Position(NamedTuple):
-    """A place among the rows: what they are sorted by, newest first."""
-
-    created_at: float
-    id: str
-
-
-_CURSOR = Cursor(Position)
-
-
 class LedgerReader:
     """Reads usage rows for the control plane."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def usage_page(
-        self, scope: Scope, filters: Filters, limit: int, cursor: str | None
-    ) -> tuple[Sequence[UsageRow], str | None]:
-        """At most `limit` rows that fit scope and filters both, newest first, and the cursor of the next page.
+    async def usage_page(self, wanted: UsageFilter, *, limit: int, after: Position | None) -> Sequence[UsageRow]:
+        """At most `limit` rows, newest first, from the one that follows `after`; the id decides between equal times.
 
         A walk from page to page shows no row twice and misses none that was there when it began, whatever is added
-        meanwhile. Raises GatewayError: VALIDATION_ERROR for a cursor that no page gave, STORE_UNAVAILABLE where the
-        database cannot be read.
+        meanwhile. Raises GatewayError(STORE_UNAVAILABLE) where the database cannot be read.
         """
-        after = _CURSOR.read(cursor)
-        conditions = [*_conditions(scope), *_conditions(filters)]
+        conditions = _conditions(wanted)
         if after is not None:
             conditions.append(tuple_(usage.c.created_at, usage.c.id) < tuple_(after.created_at, after.id))
-        newest = (usage.c.created_at.desc(), usage.c.id.desc())
-        query = select(usage).where(*conditions).order_by(*newest).limit(limit + 1)
+        query = select(usage).where(*conditions).order_by(usage.c.created_at.desc(), usage.c.id.desc()).limit(limit)
         try:
             async with self._engine.connect() as connection:
                 rows = (await connection.execute(query)).all()
         except (SQLAlchemyError, OSError) as error:
             raise GatewayError(Code.STORE_UNAVAILABLE, "The ledger cannot be read at the moment.") from error
-        page = [_usage_row(tuple(row)) for row in rows[:limit]]
-        more = len(rows) > limit
-        return page, _CURSOR.write(Position(page[-1].created_at, page[-1].id)) if more else None
+        return [_usage_row(tuple(row)) for row in rows]
 
 
 async def spent(engine: AsyncEngine, level: Level, subject: str, start: float, end: float) -> Spent:
@@ -119,7 +80,7 @@ async def spent(engine: AsyncEngine, level: Level, subject: str, start: float, e
     return Spent(int(cost or 0), int(tokens or 0), requests)
 
 
-def _conditions(wanted: Filters | Scope) -> list[ColumnElement[bool]]:
+def _conditions(wanted: UsageFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     for name, value in msgspec.structs.asdict(wanted).items():
         if value is None:

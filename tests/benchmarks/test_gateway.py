@@ -17,7 +17,8 @@ scaigrid_requests_total{model="bench/chat",protocol="native",status="200"} 1.0
 scaigrid_requests_total{model="bench/chat",protocol="openai",status="499"} 2.0
 scaigrid_requests_total{model="none",protocol="native",status="200"} 1000.0
 scaigrid_tokens_total{direction="input",model="bench/chat",tenant_id="tenant_1"} 6132.0
-scaigrid_bucket_taken_total{kind="requests",level="tenant"} 42.0
+scaigrid_taken_total{kind="requests",level="tenant",of="limit"} 42.0
+scaigrid_taken_total{kind="cost",level="model",of="budget"} 3.187884e+06
 scaigrid_budget_spent{budget="bench-key",kind="cost"} 3.187884e+06
 scaigrid_backend_inflight_requests{backend_id="be_1"} 3.0
 scaigrid_backend_inflight_requests{backend_id="be_2"} 1.0
@@ -34,7 +35,7 @@ def test_the_gateway_accepts_the_configuration(tmp_path: Path) -> None:
 
 def test_every_level_has_a_limit_and_every_budget_all_three_kinds(tmp_path: Path) -> None:
     config = _config(tmp_path)
-    assert {budget.scope for budget in config.budgets.values()} == {*gateway.LEVELS, "model"}
+    assert {budget.scope for budget in config.budgets.values()} == {*gateway.LIMITED, "model"}
     assert config.budgets.keys() == gateway.BUDGETS.keys()
     for budget in config.budgets.values():
         assert budget.cost_limit
@@ -63,7 +64,8 @@ def test_counters_are_those_of_our_model_over_all_dialects() -> None:
         "metrics: status 200": 42,
         "metrics: status 499": 2,
         "metrics: input tokens": 6132,
-        "level tenant: requests": 42,
+        "limits of the tenant: requests": 42,
+        "budgets of the model: cost": 3_187_884,
         "budget bench-key: cost": 3_187_884,
     }
 

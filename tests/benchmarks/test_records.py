@@ -119,6 +119,20 @@ not JSON
 """
 
 
+def test_complaints_are_one_line_of_each_kind(tmp_path: Path) -> None:
+    log = tmp_path / "stdout"
+    log.write_bytes(
+        LOG
+        + b'{"event":"request","level":"error","status":500,"code":"INTERNAL_ERROR","request_id":"req_7"}\n'
+        + b'{"event":"request","level":"error","status":500,"code":"INTERNAL_ERROR","request_id":"req_8"}\n'
+        + b'{"event":"request","level":"info","status":429,"code":"RATE_LIMITED"}\n'
+        + b'{"event":"ledger_stalled","level":"warning"}\n'
+    )
+    assert [line.count("req_7") for line in records.complaints(log)] == [1, 0, 0]
+    assert "ledger_stalled" in records.complaints(log)[-1]
+    assert len(records.complaints(log, most=2)) == 2
+
+
 def test_only_lines_of_calls_to_the_model_count(tmp_path: Path) -> None:
     log = tmp_path / "stdout"
     log.write_bytes(LOG)

@@ -44,11 +44,12 @@ def honest(calls: int = CALLS, cancelled: int = 0, cancelled_cost: int = 50) -> 
         numbers[f"{witness}: input tokens"] = uncached + cached
         numbers[f"{witness}: output tokens"] = written
     for level in ("partner", "tenant", "user", "key"):
-        numbers[f"level {level}: requests"] = all_calls
+        numbers[f"limits of the {level}: requests"] = all_calls
     for level in ("partner", "tenant", "user", "key", "model"):
-        numbers[f"budget bench-{level}: requests"] = all_calls
-        numbers[f"budget bench-{level}: tokens"] = uncached + cached + written
-        numbers[f"budget bench-{level}: cost"] = cost
+        for budget in (f"budget bench-{level}", f"budgets of the {level}"):
+            numbers[f"{budget}: requests"] = all_calls
+            numbers[f"{budget}: tokens"] = uncached + cached + written
+            numbers[f"{budget}: cost"] = cost
     return numbers
 
 
