@@ -223,12 +223,14 @@ def _thought(part: ReasoningPart) -> Block | None:
 
 
 def _call(call: CalledTool, where: str) -> Block:
-    arguments = call.arguments.strip() or "{}"
     try:
+        arguments = call.arguments.strip().encode() or b"{}"
         _object.decode(arguments)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise invalid(f"{where}.arguments", "is no JSON object") from None
-    return {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": msgspec.Raw(arguments.encode())}
+    # Not decoded any deeper: numbers stay as the model wrote them.
+    compact = msgspec.Raw(msgspec.json.format(arguments, indent=-1))
+    return {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": compact}
 
 
 def _id(identifier: str) -> str:

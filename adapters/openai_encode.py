@@ -10,7 +10,7 @@ Everything else that cannot be said is refused by name.
 
 from typing import Any, Final
 
-from adapters.asked import merged, unsupported
+from adapters.asked import invalid, merged, unsupported
 from adapters.wire import present
 from scaigrid.types import (
     AudioPart,
@@ -143,17 +143,19 @@ def _part(part: Part, message: Message, where: str) -> dict[str, Any]:
         case RefusalPart(refusal=refusal):
             return {"type": "refusal", "refusal": refusal}
         case ImagePart():
-            url = part.url if part.data is None else f"data:{part.media_type or 'image/png'};base64,{part.data}"
+            url = part.url if part.data is None else _data_url(part.data, part.media_type, where)
             return {"type": "image_url", "image_url": present({"url": url, "detail": part.detail})}
         case AudioPart(data=data, format=kind):
             return {"type": "input_audio", "input_audio": {"data": data, "format": kind}}
         case FilePart():
             if part.url is not None:
                 raise unsupported(f"{where}.url")
-            data = None
-            if part.data is not None:
-                data = f"data:{part.media_type or 'application/pdf'};base64,{part.data}"
-            return {
-                "type": "file",
-                "file": present({"file_id": part.file_id, "filename": part.filename, "file_data": data}),
-            }
+            content = None if part.data is None else _data_url(part.data, part.media_type, where)
+            file = {"file_id": part.file_id, "filename": part.filename, "file_data": content}
+            return {"type": "file", "file": present(file)}
+
+
+def _data_url(data: str, media_type: str | None, where: str) -> str:
+    if media_type is None:
+        raise invalid(f"{where}.media_type", "is required beside data")
+    return f"data:{media_type};base64,{data}"

@@ -54,6 +54,7 @@ class StreamRelay:
     """An event stream. Nothing comes out before an event that is sound, so that another backend can still be tried."""
 
     __slots__ = (
+        "_begun",
         "_bytes",
         "_event_head",
         "_events",
@@ -75,6 +76,7 @@ class StreamRelay:
         self._event_head = _NEVER
         self._new_head = b""
         self._held = b""
+        self._begun = False
         self._started = False
         self._last = b""
         self._events = 0
@@ -101,7 +103,7 @@ class StreamRelay:
                 passed = self._known(event) if event.startswith(self._event_head) else self._unknown(event)
                 if passed:
                     out.append(passed)
-                elif self._last:
+                elif self.ended:
                     break
         except GatewayError as failure:
             # What was sound still goes out, whether or not it came in the same piece as what is not.
@@ -119,7 +121,7 @@ class StreamRelay:
             if rest.strip():
                 passed = self._unknown(rest)
             if not self.ended:
-                failure = None if self._started else openai_failure.reported((self._held + rest).strip())
+                failure = None if self._begun else openai_failure.reported(self._held.strip())
                 raise failure or broken("the stream ended too early")
         return passed + self._last
 
@@ -152,7 +154,7 @@ class StreamRelay:
         if not data:
             return self._without_data(event)
         if data.strip() == DONE:
-            if not self._started:
+            if not self._begun:
                 raise broken("a stream without a chunk")
             self._last = event if event.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")) else event.rstrip() + b"\n\n"
             return b""
@@ -161,16 +163,19 @@ class StreamRelay:
         check_unicode(data)
         members = decoded(_members, data)
         _check(members, data, "choices")
-        self._started = True
+        self._begun = True
+        # Blank lines too many, or the end of a line end that was cut: they belong to what went out before.
+        ahead = event[: len(event) - len(event.lstrip(b"\r\n"))]
         try:
-            changed = self._changed(event, data, members)
+            changed = self._changed(event[len(ahead) :], data, members)
         except splice.DuplicateKey:
             raise broken("a member given twice") from None
         if changed is None:
-            return b""
+            return ahead if self._started else b""
         self._count(event, 0)
         held, self._held = self._held, b""
-        return held + changed
+        self._started = True
+        return held + ahead + changed
 
     def _changed(self, event: bytes, data: bytes, members: dict[str, msgspec.Raw]) -> bytes | None:
         """The event as the client gets it, None for none of it; its head is remembered."""
@@ -185,9 +190,10 @@ class StreamRelay:
         start, end = at["choices"]
         begin, stop = at.get("model", (0, 0))
         whole = event.startswith(_DATA + data)
-        if whole and stop <= start and not (drop and at["usage"][0] < start):
+        # A head without the model is not worth remembering: the model could come behind the choices of the next event.
+        if whole and 0 < stop <= start and not (drop and at["usage"][0] < start):
             self._event_head = event[: len(_DATA) + start]
-            self._new_head = _DATA + (data[:begin] + self._model + data[stop:start] if stop else data[:start])
+            self._new_head = _DATA + data[:begin] + self._model + data[stop:start]
             rest = event[len(_DATA) + start :]
             if not drop:
                 return self._new_head + rest

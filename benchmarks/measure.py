@@ -1,13 +1,16 @@
 """What one hop costs: CPU time of who does it, while load goes through it."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from time import monotonic
+from typing import Final
 
 import msgspec
 
 from benchmarks.cpu import busy_seconds, tree_seconds
 from benchmarks.rig import Hop, Rig
+
+_NOISE: Final = 0.1
 
 
 class Cost(msgspec.Struct, kw_only=True):
@@ -55,9 +58,18 @@ def costing(rig: Rig, hop: Hop) -> Generator[Cost]:
     cost.cpu_seconds = tree_seconds(hop.child.pid) - used
     cost.others_seconds = max(0.0, busy_seconds(hop.core) - busy - cost.cpu_seconds)
     cost.core_seconds = monotonic() - begun
-    after = rig.provider.counts()
+    after = rig.provider.settled_counts()
     cost.upstream = after.answered - counts.answered
     cost.upstream_refused = after.refused - counts.refused
+
+
+def noise(shares: Mapping[str, float | None]) -> list[str]:
+    """A sentence for each hop in whose measurement somebody else had more than a tenth of the core."""
+    return [
+        f"others had {share:.0%} of the core while {name} was measured: not numbers to keep, run again when it is quiet"
+        for name, share in shares.items()
+        if share is not None and share > _NOISE
+    ]
 
 
 def slices(seconds: int, rounds: int) -> list[int]:

@@ -43,7 +43,7 @@ async def _answer(exchange: Exchange, error: GatewayError, send: Send) -> None:
     if not exchange.response_started:
         headers, body = exchange.dialect.error(error, exchange.request_id)
         await respond(send, error.status, headers, body)
-    elif exchange.streaming:
+    elif exchange.streaming and not exchange.response_complete and error.code is not Code.CLIENT_CLOSED:
         # There is no second answer: the stream itself has to say that it failed.
         frames = exchange.dialect.stream_error(error, exchange.request_id)
         await send({"type": "http.response.body", "body": frames, "more_body": False})

@@ -74,6 +74,8 @@ class Exchange(msgspec.Struct, eq=False, kw_only=True):
     response_headers: list[tuple[bytes, bytes]] = []
     """Added to the answer, whoever makes it."""
     response_started: bool = False
+    response_complete: bool = False
+    """The last byte of the answer was sent: nothing can be added to it."""
     streaming: bool = False
     """The answer that was started is an event stream, so a late failure can still be told inside it."""
     status: int = 0
@@ -104,6 +106,7 @@ def attach(scope: Scope, exchange: Exchange, send: Send) -> Send:
                 message["headers"] = [*message["headers"], *headers]
         else:
             exchange.bytes_sent += len(message.get("body", b""))
+            exchange.response_complete = not message.get("more_body", False)
         await send(message)
 
     return noted

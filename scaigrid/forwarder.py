@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping
 import structlog
 
-from scaigrid.adapter import Outgoing, Pipe
+from scaigrid.adapter import Adapter, Outgoing, Pipe
 from scaigrid.asgi import Receive, Scope, Send
 from scaigrid.billing import bill, usage_row
 from scaigrid.call import Call
@@ -117,7 +117,7 @@ class _Attempt:
         clock, exchange, backend, health = self._clock, self._exchange, self._backend, self._services.health
         adapter = backend.adapter
         try:
-            request = adapter.encode(self._call, backend.target, _outgoing(exchange, self._model))
+            request = adapter.encode(self._call, backend.target, _outgoing(exchange, self._call, self._model, adapter))
         except GatewayError as error:
             return error
         headers = (*request.headers, ("x-request-id", exchange.request_id))
@@ -140,13 +140,17 @@ class _Attempt:
                         raise adapter.error(response.status, response.headers, body)
                     if self._call.stream:
                         await self._stream(response, attempt, patience)
+                        # From here on the server says that the client is gone, whether or not it is.
+                        watch.stop()
+                        await _linger(response, self._pipe)
                     else:
                         await self._plain(response, attempt, patience)
         except GatewayError as error:
             failure = error
         except Interrupted as interrupted:
-            code, text = _INTERRUPTIONS[interrupted.why]
-            failure = GatewayError(code, text)
+            if not exchange.response_complete:
+                code, text = _INTERRUPTIONS[interrupted.why]
+                failure = GatewayError(code, text)
         except UpstreamTimeout:
             failure = GatewayError(Code.BACKEND_TIMEOUT, "The provider could not be reached in time.")
         except UpstreamTooLarge:
@@ -206,8 +210,6 @@ class _Attempt:
             await self._begin(attempt, _STREAM_HEADERS)
         patience.wait(idle, Why.READER)
         await send({"type": "http.response.body", "body": last, "more_body": False})
-        if pipe.ended:
-            await _linger(response)
 
     def _open_pipe(self) -> Pipe:
         call, adapter, exchange = self._call, self._backend.adapter, self._exchange
@@ -251,8 +253,11 @@ class _Attempt:
         )
 
 
-def _outgoing(exchange: Exchange, model: Model) -> Outgoing:
-    return Outgoing(max_output=exchange.output_bound, defaults=model.defaults, system_prompt=model.system_prompt)
+def _outgoing(exchange: Exchange, call: Call, model: Model, adapter: Adapter) -> Outgoing:
+    bound = exchange.output_bound
+    if bound is None and call.max_output is None and adapter.needs_max_output:
+        bound = model.max_output_tokens
+    return Outgoing(max_output=bound, defaults=model.defaults, system_prompt=model.system_prompt)
 
 
 async def _error_body(response: UpstreamResponse) -> bytes:
@@ -262,7 +267,9 @@ async def _error_body(response: UpstreamResponse) -> bytes:
         return b""
 
 
-async def _linger(response: UpstreamResponse) -> None:
+async def _linger(response: UpstreamResponse, pipe: Pipe | None) -> None:
+    if pipe is None or not pipe.ended:
+        return
     try:
         async with asyncio.timeout(LINGER):
             while await response.chunk():

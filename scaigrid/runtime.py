@@ -25,8 +25,8 @@ from scaigrid.middleware import Services
 from scaigrid.periods import bounds
 from scaigrid.stores import LIMITERS
 from scaigrid.telemetry import Sample, Telemetry
+from scaigrid.upstream.http1 import Http1Upstream
 from scaigrid.upstream.port import Upstream
-from scaigrid.upstream.pyreqwest import PyreqwestUpstream
 from scaigrid.upstream.simulator import SimulatorUpstream
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -49,7 +49,7 @@ class Runtime:
         self._journal = Journal(Path(config.server.data_dir) / "journal", new_id("worker", clock))
         self.engine = create_engine(database_url(config))
         self._writer = LedgerWriter(self._journal, self.engine, clock)
-        self._upstreams: dict[str, Upstream] = {"http": PyreqwestUpstream(), "simulator": SimulatorUpstream()}
+        self._upstreams: dict[str, Upstream] = {"http": Http1Upstream(), "simulator": SimulatorUpstream()}
         self.services = Services(
             clock=clock,
             current=Current(snapshot),

@@ -11,7 +11,7 @@ from benchmarks.chat import ANSWER, FRONTEND_MODEL
 from benchmarks.histogram import Histogram
 from benchmarks.lane import Lane, between
 from benchmarks.load import exact, wrk
-from benchmarks.measure import Cost, costing, slices
+from benchmarks.measure import Cost, costing, noise, slices
 from benchmarks.records import database_ids, log_ids
 from benchmarks.rig import PYTHON, Hop, Rig, standing
 from benchmarks.table import number, share, table
@@ -223,6 +223,8 @@ def _print_table(measured: _Run) -> None:
     ]
     head = ("", "CPU us", "calls/s", "of nginx", "p50 us", "p99 us", "1 conn. p50", "added", "others")
     print(table(head, rows), flush=True)
+    for sentence in noise({name: one.core_taken_by_others for name, one in figures.items()}):
+        print(sentence, flush=True)
 
 
 LANE: Final = Lane(

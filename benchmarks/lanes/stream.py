@@ -11,7 +11,7 @@ from benchmarks.chat import ANSWER
 from benchmarks.histogram import Histogram
 from benchmarks.lane import Lane, between
 from benchmarks.load import streams
-from benchmarks.measure import Cost, costing, slices
+from benchmarks.measure import Cost, costing, noise, slices
 from benchmarks.rig import PYTHON, Hop, Rig, standing
 from benchmarks.table import number, share, table
 from benchmarks.truth import Check, Client
@@ -221,6 +221,8 @@ def _print_table(measured: _Run) -> None:
     ]
     head = ("", "CPU us/event", "events/s", "transit p50", "p99 us", "first p50", "p99 us", "merged", "others")
     print(table(head, rows), flush=True)
+    for sentence in noise({name: one.core_taken_by_others for name, one in figures.items()}):
+        print(sentence, flush=True)
 
 
 LANE: Final = Lane(

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 import msgspec
@@ -10,9 +11,12 @@ import msgspec
 from benchmarks import tools
 from benchmarks.chat import ANSWER, PROVIDER_KEY, PROVIDER_MODEL
 from benchmarks.children import Child, await_line, get, running
+from benchmarks.errors import RigError
 
 _SOURCE: Final = Path(__file__).with_name("provider.c")
 _LIFETIME_SECONDS: Final = 3600
+_QUIET_SECONDS: Final = 10.0
+_BETWEEN_COUNTS: Final = 0.1
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -33,6 +37,17 @@ class Provider(msgspec.Struct, frozen=True):
 
     def counts(self) -> Counts:
         return msgspec.json.decode(get(self.port, "/count")[1], type=Counts)
+
+    def settled_counts(self) -> Counts:
+        """The counts once nothing more arrives: a proxy may still send what its own client has given up."""
+        deadline = monotonic() + _QUIET_SECONDS
+        before, counts = None, self.counts()
+        while counts != before:
+            if monotonic() > deadline:
+                raise RigError(f"calls still reach the provider {_QUIET_SECONDS:g} s after the last one was made")
+            self.child.pause(_BETWEEN_COUNTS)
+            before, counts = counts, self.counts()
+        return counts
 
 
 @contextmanager

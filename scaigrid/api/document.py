@@ -127,7 +127,7 @@ class _Document:
         if operation.call is not None:
             content["application/json"]["example"] = examples.answered(dialect, operation.call)
         elif operation.example is not None:
-            content["application/json"]["example"] = msgspec.to_builtins(operation.example)
+            content["application/json"]["example"] = _plain(operation.example)
         if operation.frames:
             frames = [self._schemas.of(frame) for frame in operation.frames]
             content["text/event-stream"] = {
@@ -153,7 +153,7 @@ class _Document:
     def _unready(self, operation: Operation) -> Node:
         if operation.unready is None:
             return {}
-        content = {"schema": self._schemas.of(operation.answer), "example": msgspec.to_builtins(operation.unready)}
+        content = {"schema": self._schemas.of(operation.answer), "example": _plain(operation.unready)}
         answer = {
             "description": "What is wrong.",
             "headers": _headers([_CAME]),
@@ -203,6 +203,11 @@ def _path_parameters(operation: Operation) -> Sequence[Node]:
         return []
     text = "The model's slug. Its slashes may be sent as they are or as `%2F`."
     return [{"name": "slug", "in": "path", "required": True, "schema": {"type": "string"}, "description": text}]
+
+
+def _plain(example: Any) -> Any:
+    """An example as it is sent."""
+    return msgspec.json.decode(msgspec.json.encode(example))
 
 
 def _headers(names: Sequence[str]) -> Node:

@@ -9,11 +9,11 @@ from litestar.params import FromPath
 from msgspec import Meta
 
 from scaigrid.api.catalog import HealthStatus, condition, find, visible
-from scaigrid.cursor import Cursor
 from scaigrid.api.envelope import ListEnvelope, enveloped, listed
 from scaigrid.api.handling import READ, Provided, exchange_in, requires
 from scaigrid.api.query import NoQuery, read_query
 from scaigrid.config.snapshot import Model
+from scaigrid.cursor import Cursor
 from scaigrid.dialects.native_shapes import Envelope
 from scaigrid.dialects.shapes import AnswerShape
 from scaigrid.middleware import Services

@@ -26,8 +26,6 @@ from scaigrid.timestamps import iso
 Text = Annotated[str, Meta(min_length=1, max_length=256)]
 
 _UTC = ZoneInfo("UTC")
-
-
 _CURSOR = Cursor(Position)
 
 

@@ -37,11 +37,12 @@ _SAYS_NOTHING: Final[Harmless] = {
     "include_obfuscation": (False,),
     "logit_bias": ({},),
     "modalities": (["text"],),
+    "prefix": (False,),
     "service_tier": ("auto", "default"),
     "store": (False,),
     "verbosity": ("medium",),
 }
-"""OpenAI's own defaults, and what a message of an answer has beside its content when it is sent back."""
+"""Defaults of OpenAI's own and of its followers, and what an answer's message has when it is sent back."""
 
 _CHAT: Final = Form(ChatCompletionRequest, _SAYS_NOTHING)
 _EMBEDDINGS: Final = Form(EmbeddingsRequest, _SAYS_NOTHING)

@@ -84,6 +84,8 @@ class Journal:
         self._wake: Callable[[], None] | None = None
         self._retiring: list[threading.Thread] = []
         try:
+            # Says who it is, and that it is locked: an empty one may be between its making and its locking.
+            os.write(lock, b"%d\n" % os.getpid())
             self._open_next()
         except OSError:
             os.close(lock)
@@ -191,12 +193,15 @@ class Journal:
 def adopt(directory: Path) -> list[Orphan]:
     """The orphans of a directory, oldest first, each locked for this process. Blocks: reads every segment's headers.
 
-    Writers that live, in this process or another, hold their own lock and are left alone.
+    Writers that live, in this process or another, hold their own lock and are left alone. The lock file of one that
+    has left nothing else is removed.
     """
     found: dict[str, list[tuple[int, Path]]] = {}
     for path in directory.iterdir() if directory.is_dir() else ():
         if name := _SEGMENT.fullmatch(path.name):
             found.setdefault(name[1], []).append((int(name[2]), path))
+        elif path.suffix == ".lock" and path.stat().st_size:
+            found.setdefault(path.stem, [])
     orphans: list[Orphan] = []
     for writer_id in sorted(found):
         lock_path = _lock_path(directory, writer_id)
@@ -205,7 +210,11 @@ def adopt(directory: Path) -> list[Orphan]:
             # Its last segments may have gone between the listing and the lock.
             paths = [path for _, path in sorted(found[writer_id]) if path.exists()]
             segments = deque(Segment(path, frames.count(path), closed=True) for path in paths)
-            orphans.append(Orphan(writer_id, segments, lock_path, lock))
+            orphan = Orphan(writer_id, segments, lock_path, lock)
+            if segments:
+                orphans.append(orphan)
+            else:
+                orphan.close()
     return orphans
 
 

@@ -13,7 +13,7 @@ from scaigrid.upstream.port import UpstreamFailure, UpstreamTimeout, UpstreamToo
 class HttpxResponse:
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
-        self._pieces: AsyncIterator[bytes] = response.aiter_bytes()
+        self._pieces: AsyncIterator[bytes] = response.aiter_raw()
 
     @property
     def status(self) -> int:
@@ -53,7 +53,7 @@ class HttpxUpstream:
         self._client = httpx.AsyncClient(
             follow_redirects=False,
             trust_env=False,
-            headers={"user-agent": "scaigrid", "accept-encoding": "gzip"},
+            headers={"user-agent": "scaigrid", "accept-encoding": "identity"},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
 
@@ -73,6 +73,8 @@ class HttpxUpstream:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _failure(error) from error
         try:
+            if response.headers.get("content-encoding", "identity").lower() != "identity":
+                raise UpstreamFailure("the provider encoded its answer, which it was not asked to do")
             yield HttpxResponse(response)
         finally:
             await response.aclose()

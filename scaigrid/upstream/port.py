@@ -48,7 +48,8 @@ class Upstream(Protocol):
         """Sends and waits for the head of the answer. Leaving the block, or cancelling the task, ends the call.
 
         `stream` says whether the body is read by `chunk`, as it comes, or by `read`, whole. Redirects are not
-        followed: a provider that redirects an API call is misconfigured, and credentials would follow.
+        followed: a provider that redirects an API call is misconfigured, and credentials would follow. No content
+        coding is asked for, and one that comes all the same is a failure.
         """
         ...
 

@@ -43,6 +43,7 @@ def openai(body: bytes | Mapping[str, Any]) -> Call:
     """A call of the OpenAI dialect, with the facts that its decoder would read off the body."""
     text = body if isinstance(body, bytes) else msgspec.json.encode(body)
     read: dict[str, Any] = json.loads(text)
+    options: dict[str, Any] = read.get("stream_options") or {}
     field = next((name for name in ("max_completion_tokens", "max_tokens") if read.get(name) is not None), None)
 
     def canonical() -> Chat | Embed:
@@ -59,7 +60,7 @@ def openai(body: bytes | Mapping[str, Any]) -> Call:
         n=read.get("n") or 1,
         max_output=read[field] if field else None,
         output_field=field,
-        wants_usage=bool((read.get("stream_options") or {}).get("include_usage")),
+        wants_usage=bool(options.get("include_usage")),
     )
 
 

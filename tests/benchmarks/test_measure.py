@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.measure import Cost, slices
+from benchmarks.measure import Cost, noise, slices
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,8 @@ def test_the_cost_of_several_slices_is_their_sum() -> None:
 def test_nothing_costs_nothing() -> None:
     assert Cost(cpu_seconds=1).microseconds_each(0) == 0
     assert Cost().others_share == 0
+
+
+def test_numbers_that_others_have_made_are_called_so() -> None:
+    (sentence,) = noise({"bare": None, "nginx": 0.1, "governed": 0.76})
+    assert sentence.startswith("others had 76% of the core while governed was measured")

@@ -75,7 +75,12 @@ def test_calls_left_open_may_have_been_answered_cancelled_or_never_read() -> Non
 
 def test_more_than_was_left_open_is_too_much() -> None:
     assert "metrics: calls of any status" in wrong(Client(CALLS, left_open=6), honest(cancelled=7))
-    assert "ledger: rows" in wrong(Client(CALLS - 1), honest())
+    assert wrong(Client(CALLS - 1), honest()) == ["metrics: status 200", "metrics: calls of any status"]
+
+
+def test_an_answered_call_has_a_row_and_none_has_two() -> None:
+    for rows in (CALLS - 1, CALLS + 8):
+        assert "ledger: rows" in wrong(Client(CALLS, left_open=32), honest(cancelled=7) | {"ledger: rows": rows})
 
 
 @pytest.mark.parametrize("by", [-1, 1])

@@ -9,6 +9,7 @@ from typing import Any, Final
 from tests.conformance.wire import is_list, is_object
 
 _BOUNDS: Final = ("max_completion_tokens", "max_tokens")
+_MARKS: Final = ("cache_control", "prompt_cache_breakpoint")
 
 
 def openai(body: dict[str, Any]) -> dict[str, Any]:
@@ -16,9 +17,10 @@ def openai(body: dict[str, Any]) -> dict[str, Any]:
 
     Overlooked: null for nothing said; `n: 1`, `stream: false`, empty lists of stops and tools; the two names of the
     output bound, of which each provider knows one; one stop without its list; one text without its list; what an
-    assistant that only called tools says (null, "" or nothing); `stream_options`, since the gateway always asks for
-    usage. Left out, since they change no answer: cache marks, the `name` of a tool's result, the `index` of an earlier
-    call, the reasoning of earlier turns, `prefix: false`.
+    assistant that only called tools says (null, "" or nothing); `type: function` of a tool or a choice, which is the
+    only one; Mistral's word `any` for `required`, of which it takes both; `stream_options`, since the gateway always
+    asks for usage. Left out, since they change no answer: cache marks, the `name` of a tool's result, the `index` of an
+    earlier call, the reasoning of earlier turns, `prefix: false`.
     """
     said = _said(body)
     said.pop("stream_options", None)
@@ -32,6 +34,10 @@ def openai(body: dict[str, Any]) -> dict[str, Any]:
         said["stop"] = [said["stop"]]
     if "tools" in said:
         said["tools"] = [_openai_tool(tool) for tool in said["tools"]]
+    if is_object(said.get("tool_choice")):
+        said["tool_choice"] = {"type": "function", **said["tool_choice"]}
+    elif said.get("tool_choice") == "any":
+        said["tool_choice"] = "required"
     if "messages" in said:
         said["messages"] = [_openai_message(message) for message in said["messages"]]
     return said
@@ -69,7 +75,16 @@ def _openai_message(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _openai_part(part: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in part.items() if name not in ("cache_control", "prompt_cache_breakpoint")}
+    return {name: value for name, value in _said(part).items() if name not in _MARKS}
+
+
+def embeddings(body: dict[str, Any]) -> dict[str, Any]:
+    """The normal form of a call for embeddings.
+
+    Overlooked: how the vectors are spelled, since the native dialect always tells numbers; one text without its list.
+    """
+    said = {name: value for name, value in _said(body).items() if name != "encoding_format"}
+    return {**said, "input": [said["input"]]} if isinstance(said["input"], str) else said
 
 
 def anthropic(body: dict[str, Any]) -> dict[str, Any]:

@@ -4,10 +4,10 @@ They are the recordings of real providers, where SCAIGRID_RECORDINGS says where 
 fixtures in the same form, which prove the same paths without them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -62,11 +62,17 @@ def provider(one: Recorded) -> str:
     return _HOSTS.get(urlsplit(one.uri).hostname or "", "custom")
 
 
-def params(
-    chosen: Iterable[Recorded], plan: Callable[[Recorded], T], *, suffix: str = "", claim: str
-) -> list[pytest.ParameterSet]:
-    """A case for each; `plan` makes what the test gets, or raises NotRun. `claim` says what is not proved by none."""
-    made = [_param(one, plan, f"{one}{suffix}") for one in chosen]
+class Group(msgspec.Struct, Generic[T], frozen=True):
+    """Exchanges that are planned in one way; `suffix` tells their cases from those of another group."""
+
+    chosen: Sequence[Recorded]
+    plan: Callable[[Recorded], T]
+    suffix: str = ""
+
+
+def params(claim: str, *groups: Group[T]) -> list[pytest.ParameterSet]:
+    """A case for each exchange: what its plan makes of it, or why that is not run. `claim` is what they prove."""
+    made = [_param(one, group.plan, f"{one}{group.suffix}") for group in groups for one in group.chosen]
     if recordings.folder() is None:
         made.append(skipped("recordings", f"{recordings.VARIABLE} is unset, so {claim} is proved by fixtures alone"))
     return made

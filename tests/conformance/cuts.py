@@ -7,6 +7,8 @@ from typing import Final
 
 _SMALL: Final = 3000
 """Bytes up to which a stream is also cut at every single one."""
+_ONE_IN: Final = 8
+"""Over HTTP a byte is a chunk and a system call, so not all of the small ones."""
 
 
 def whole(body: bytes) -> Sequence[bytes]:
@@ -38,8 +40,9 @@ def each(body: bytes, seed: str) -> dict[str, Sequence[bytes]]:
 
 
 def over_http(body: bytes, seed: str) -> Sequence[bytes]:
-    """How a body is cut for the gateway: small ones byte by byte, others anyhow."""
-    return bytewise(body) if len(body) <= _SMALL else anyhow(body, seed)
+    """How a body is cut for the gateway: some small ones byte by byte, the others anyhow."""
+    some = len(body) <= _SMALL and sha256(seed.encode()).digest()[0] % _ONE_IN == 0
+    return bytewise(body) if some else anyhow(body, seed)
 
 
 def _sizes(seed: str) -> Iterator[int]:

@@ -22,6 +22,7 @@ class Words(Protocol):
 
     bound: str
 
+    def effort(self, effort: str) -> dict[str, Any]: ...
     def image(self, source: dict[str, Any]) -> dict[str, Any]: ...
     def file(self, source: dict[str, Any]) -> dict[str, Any]: ...
     def cached(self) -> dict[str, Any]: ...
@@ -36,6 +37,9 @@ class Native:
     """The native dialect, which has `provider_options` for what has no word of its own."""
 
     bound = "max_tokens"
+
+    def effort(self, effort: str) -> dict[str, Any]:
+        return {"reasoning": {"effort": effort}}
 
     def image(self, source: dict[str, Any]) -> dict[str, Any]:
         return {"type": "image", **source}
@@ -62,6 +66,9 @@ class OpenAI:
 
     bound = "max_completion_tokens"
 
+    def effort(self, effort: str) -> dict[str, Any]:
+        return {"reasoning_effort": effort}
+
     def image(self, source: dict[str, Any]) -> dict[str, Any]:
         return {"type": "image_url", "image_url": {"url": self._url(source)}}
 
@@ -78,8 +85,8 @@ class OpenAI:
 
     def rest(self, asked: dict[str, Any], options: dict[str, Any]) -> None:
         for name, value in options.items():
-            kinds = sorted({tool.get("type", "function") for tool in value}) if name == "tools" else []
-            raise NotRun(f"{name}{' of type ' + ', '.join(kinds) if kinds else ''} has no word in the OpenAI dialect")
+            what = _odd_tool(value[0]) if name == "tools" else name
+            raise NotRun(f"{what} has no word in the OpenAI dialect")
 
     def _url(self, source: dict[str, Any]) -> str:
         url: str = source["url"] if "url" in source else f"data:{source['media_type']};base64,{source['data']}"
@@ -107,11 +114,27 @@ def chat(request: dict[str, Any], dialect: str) -> dict[str, Any]:
             _tool_choice(request["tool_choice"], asked)
         else:
             options["tool_choice"] = request["tool_choice"]
+    asked |= _effort(options, words)
     words.rest(asked, options)
     system = request.get("system")
     begin = [{"role": "system", "content": _content(system, words)}] if system else []
     asked["messages"] = [*begin, *(one for message in request["messages"] for one in _turn(message, words))]
     return asked
+
+
+def _effort(options: dict[str, Any], words: Words) -> dict[str, Any]:
+    """Thinking that is guided by an effort, in the dialect's word; it is taken out of `options`."""
+    if options.get("thinking") == {"type": "disabled"}:
+        del options["thinking"]
+        return words.effort("none")
+    config = options.get("output_config")
+    if options.get("thinking") != {"type": "adaptive"} or not is_object(config) or "effort" not in config:
+        return {}
+    effort = config.pop("effort")
+    del options["thinking"]
+    if not config:
+        del options["output_config"]
+    return words.effort(effort)
 
 
 def _member(name: str, value: Any, asked: dict[str, Any], options: dict[str, Any], words: Words) -> None:
@@ -145,6 +168,11 @@ def _tools(tools: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict
 
 def _is_function(tool: dict[str, Any]) -> bool:
     return tool.get("type", "custom") == "custom" and tool.keys() <= _FUNCTION
+
+
+def _odd_tool(tool: dict[str, Any]) -> str:
+    odd = sorted(tool.keys() - _FUNCTION)
+    return f"tools[].{odd[0]}" if "type" not in tool and odd else f"a tool of type {tool.get('type')}"
 
 
 def _function(tool: dict[str, Any]) -> dict[str, Any]:

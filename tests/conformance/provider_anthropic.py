@@ -46,6 +46,12 @@ def told(recorded: Recorded) -> Told:
     return Told(choices={0: choice}, tokens=None if failed else tokens(message["usage"]), failed=failed)
 
 
+def signs(recorded: Recorded) -> bool:
+    """Whether the answer holds something that its provider wants back."""
+    found = told(recorded)
+    return not found.failed and any(choice.thoughts for choice in found.choices.values())
+
+
 def _put_together(stream: str) -> tuple[dict[str, Any], frozenset[Code]]:
     """The message that a stream makes, and what its failure may become."""
     message: dict[str, Any] = {"content": []}

@@ -1,6 +1,8 @@
 """What a recorded answer of the OpenAI protocol says, and the same answer as a stream where it was recorded whole."""
 
+import base64
 import json
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -48,16 +50,31 @@ def told(recorded: Recorded) -> Told:
         return Told(failed=refusals.codes(recorded.status, text))
     if streams(recorded):
         return _streamed(text)
-    try:
-        body = decoded(text)
-        choices = body["choices"]
-    except (ValueError, KeyError):
-        return Told(failed=refusals.BROKEN)
-    return _told([(one, one["message"]) for one in choices], body.get("usage"), frozenset())
+    if codes := fails(recorded):
+        return Told(failed=codes)
+    body = decoded(text)
+    return _told([(one, one["message"]) for one in body["choices"]], body.get("usage"), frozenset())
 
 
 def streams(recorded: Recorded) -> bool:
     return dict(recorded.response_headers).get("content-type", "").startswith("text/event-stream")
+
+
+def fails(recorded: Recorded) -> frozenset[Code]:
+    """What the failure of an exchange may become; empty where it succeeds."""
+    text = recorded.response_body.decode()
+    if recorded.status != 200:
+        return refusals.codes(recorded.status, text)
+    if streams(recorded):
+        broken = failure(frames(recorded.response_body))
+        return frozenset() if broken is None else broken[1]
+    try:
+        body = decoded(text)
+    except ValueError:
+        return refusals.BROKEN
+    if is_list(body.get("choices", body.get("data"))):
+        return frozenset()
+    return refusals.codes(None, text) if body.get("error") else refusals.BROKEN
 
 
 def failure(found: Sequence[Frame]) -> tuple[int, frozenset[Code]] | None:
@@ -127,24 +144,46 @@ def _choice(one: _Gathered, *, failed: bool) -> Choice:
     return Choice(one.text, one.reasoning, one.refusal, tools, None if failed else finish)
 
 
-def tokens(usage: dict[str, Any] | None) -> Tokens | None:
+def tokens(said: dict[str, Any] | None) -> Tokens | None:
     """The classes of a `usage` object.
 
     What the total has beyond prompt and completion has been made by the model, and is billed: reasoning that was left
-    out of the completion (xAI and Gemini).
+    out of the completion (xAI and Gemini). Of embeddings some tell the total alone (Voyage).
     """
-    if usage is None:
+    if said is None:
         return None
-    prompt, completion = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
-    of_prompt, of_completion = (usage.get(f"{name}_tokens_details") or {} for name in ("prompt", "completion"))
-    cached = (of_prompt.get("cached_tokens"), usage.get("cached_tokens"), usage.get("num_cached_tokens"))
+    completion, total = said.get("completion_tokens") or 0, said.get("total_tokens") or 0
+    prompt = total - completion if said.get("prompt_tokens") is None else said["prompt_tokens"]
+    of_prompt, of_completion = (said.get(f"{name}_tokens_details") or {} for name in ("prompt", "completion"))
+    cached = (of_prompt.get("cached_tokens"), said.get("cached_tokens"), said.get("num_cached_tokens"))
     return Tokens(
         input=prompt,
-        output=max(completion, (usage.get("total_tokens") or 0) - prompt),
-        cached=next((count for count in (*cached, usage.get("prompt_cache_hit_tokens")) if count), 0),
+        output=max(completion, total - prompt),
+        cached=next((count for count in (*cached, said.get("prompt_cache_hit_tokens")) if count), 0),
         written=of_prompt.get("cache_write_tokens") or 0,
         reasoning=of_completion.get("reasoning_tokens") or 0,
     )
+
+
+def usage(recorded: Recorded) -> Tokens | None:
+    """Those that an answer tells, the last ones of a stream."""
+    if not streams(recorded):
+        return tokens(decoded(recorded.response_body).get("usage"))
+    said = [frame.json.get("usage") for frame in frames(recorded.response_body) if frame.data != DONE]
+    return tokens(next((one for one in reversed(said) if one), None))
+
+
+def vectors(recorded: Recorded) -> list[list[float]]:
+    """The embeddings of an answer as numbers, in the order of their inputs."""
+    data = sorted(decoded(recorded.response_body)["data"], key=lambda one: int(one["index"]))
+    return [_numbers(one["embedding"]) for one in data]
+
+
+def _numbers(embedding: Any) -> list[float]:
+    if not isinstance(embedding, str):
+        return list(map(float, embedding))
+    raw = base64.b64decode(embedding)
+    return list(struct.unpack(f"<{len(raw) // 4}f", raw))
 
 
 # -- a whole answer, streamed ----------------------------------------------------------------------------------------

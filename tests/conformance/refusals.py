@@ -24,7 +24,9 @@ _STATUSES: Final[Mapping[int, Code]] = {
 _CALLERS_FAULT: Final = frozenset({400, 422})
 _CONTEXT: Final = re.compile(r"context|too long|too many tokens", re.IGNORECASE)
 _CONTENT: Final = re.compile(r"content.?(?:filter|policy|management)|safety", re.IGNORECASE)
-_MODEL: Final = re.compile(r"model_not_found|\bmodel\b.*(?:not (?:supported|found|available)|does not exist)", re.IGNORECASE)
+_MODEL: Final = re.compile(
+    r"model_not_found|\bmodel\b.*(?:not (?:supported|found|available)|does not exist)", re.IGNORECASE
+)
 
 
 def codes(status: int | None, body: str) -> frozenset[Code]:
@@ -35,7 +37,9 @@ def codes(status: int | None, body: str) -> frozenset[Code]:
     """
     error = _error(body)
     if status is None:
-        status = next((number for name in ("status_code", "status", "code") if is_status(number := error.get(name))), 500)
+        status = next(
+            (number for name in ("status_code", "status", "code") if is_status(number := error.get(name))), 500
+        )
     if status not in _CALLERS_FAULT:
         return frozenset({_STATUSES.get(status, Code.BACKEND_ERROR)})
     text = json.dumps(error)

@@ -17,7 +17,6 @@ _SAME: Final = frozenset(
         "stop",
         "stream",
         "temperature",
-        "tool_choice",
         "top_logprobs",
         "top_p",
         "user",
@@ -41,11 +40,13 @@ def chat(request: dict[str, Any], provider: str) -> dict[str, Any]:
                 asked[name] = value
         elif name in _BOUNDS:
             asked["max_tokens"] = value
+        elif name == "tool_choice":
+            asked[name] = _tool_choice(value)
         elif name == "reasoning_effort" and value in _EFFORTS:
             asked["reasoning"] = {"effort": value}
         else:
             options[name] = value
-    functions, others = split_tools(request.get("tools") or [])
+    functions, others = _split_tools(request.get("tools") or [])
     if functions:
         asked["tools"] = functions
     if others:
@@ -56,12 +57,26 @@ def chat(request: dict[str, Any], provider: str) -> dict[str, Any]:
     return asked
 
 
-def split_tools(tools: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def embed(request: dict[str, Any]) -> dict[str, Any]:
+    """The native call for embeddings, which are always numbers there; without its model. Raises NotRun."""
+    asked = {name: value for name, value in request.items() if name not in ("model", "encoding_format")}
+    for name in asked.keys() - {"input", "dimensions", "user"}:
+        raise NotRun(f"{name} has no native meaning for embeddings")
+    return asked
+
+
+def _split_tools(tools: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The native functions, and from the first tool on that is none, all the others as they are: so the order stays."""
     for place, tool in enumerate(tools):
         if not _is_function(tool):
             return [{"type": "function", **one} for one in tools[:place]], tools[place:]
     return [{"type": "function", **one} for one in tools], []
+
+
+def _tool_choice(choice: str | dict[str, Any]) -> str | dict[str, Any]:
+    if isinstance(choice, str):
+        return "required" if choice == "any" else choice
+    return {"type": "function", **choice}
 
 
 def _is_function(tool: dict[str, Any]) -> bool:

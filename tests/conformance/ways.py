@@ -12,11 +12,12 @@ from scaigrid.dialects import DIALECTS
 from scaigrid.errors import GatewayError
 from scaigrid.secrets import Secret
 from scaigrid.translation import Translation
-from scaigrid.types import Operation
+from scaigrid.types import Operation, Usage
 from tests.conformance.told import Reply
 from tests.harness.answers import Answered
 from tests.harness.recordings import Recorded
 
+SLUG: Final = "conformance/model"
 KEY: Final = "key-of-the-provider"
 NOT_OF_THE_BODY: Final = frozenset({"content-length", "content-encoding", "transfer-encoding", "connection"})
 """Headers that describe how the recorded bytes travelled."""
@@ -48,9 +49,15 @@ class Played(msgspec.Struct, frozen=True):
 
     sent: Sent | None
     reply: Reply
+    usage: Usage | msgspec.UnsetType | None = msgspec.UNSET
+    """What the call will be billed by, where this way lets it be seen."""
 
 
 class Way(Protocol):
+    def slug(self, provider: str, model: str) -> str:
+        """The frontend model for a provider's model of that name."""
+        ...
+
     def play(self, question: Question, answer: Recorded, pieces: Sequence[bytes]) -> Played:
         """Asks, and lets the provider answer as `answer` was, its body in these pieces."""
         ...
@@ -61,6 +68,9 @@ class Inside:
 
     def __init__(self, adapters: Mapping[str, Adapter]) -> None:
         self._adapters = adapters
+
+    def slug(self, provider: str, model: str) -> str:
+        return SLUG
 
     def play(self, question: Question, answer: Recorded, pieces: Sequence[bytes]) -> Played:
         dialect, operation = _surface(question.path)
@@ -80,19 +90,19 @@ class Inside:
         if not 200 <= answer.status < 300:
             error = adapter.error(answer.status, dict(answer.response_headers), b"".join(pieces))
             return Played(sent, _error(error, dialect))
-        return Played(sent, _answer(call, dialect, adapter, pieces))
+        pipe: Pipe
+        if adapter.dialect == call.dialect:
+            pipe = adapter.relay(call)
+        else:
+            pipe = Translation(adapter.decoder(call), dialect.renderer(call, Answered()))
+        return Played(sent, _answer(call, dialect, pipe, pieces), pipe.usage)
 
 
 def _surface(path: str) -> tuple[Dialect, Operation]:
     return next((dialect, dialect.operations[path]) for dialect in DIALECTS if path in dialect.operations)
 
 
-def _answer(call: Call, dialect: Dialect, adapter: Adapter, pieces: Sequence[bytes]) -> Reply:
-    pipe: Pipe
-    if adapter.dialect == call.dialect:
-        pipe = adapter.relay(call)
-    else:
-        pipe = Translation(adapter.decoder(call), dialect.renderer(call, Answered()))
+def _answer(call: Call, dialect: Dialect, pipe: Pipe, pieces: Sequence[bytes]) -> Reply:
     body = b""
     try:
         for piece in pieces:

@@ -75,7 +75,7 @@ def gather(found: Sequence[dict[str, Any]], reasoning: str) -> dict[int, ReadCho
         choice.text += delta.get("content") or ""
         choice.refusal += delta.get("refusal", "")
         choice.reasoning += delta.get(reasoning, "")
-        choice.logprobs += (one.get("logprobs") or {}).get("content") or []
+        choice.logprobs += _log_probs_of(one)
         for piece in delta.get("tool_calls", ()):
             tool = choice.tools.setdefault(piece["index"], ReadTool())
             tool.id += piece.get("id", "")
@@ -84,6 +84,12 @@ def gather(found: Sequence[dict[str, Any]], reasoning: str) -> dict[int, ReadCho
         choice.provider_state = delta.get("provider_state", choice.provider_state)
         choice.finishes += [one["finish_reason"]] if one["finish_reason"] else []
     return choices
+
+
+def _log_probs_of(choice: dict[str, Any]) -> list[Any]:
+    given: dict[str, Any] | None = choice.get("logprobs")
+    content: list[Any] | None = given["content"] if given else None
+    return content or []
 
 
 def whole(found: Sequence[dict[str, Any]], reasoning: str) -> dict[int, ReadChoice]:
@@ -99,7 +105,7 @@ def whole(found: Sequence[dict[str, Any]], reasoning: str) -> dict[int, ReadChoi
                 for place, tool in enumerate(one["message"].get("tool_calls", ()))
             },
             provider_state=one["message"].get("provider_state"),
-            logprobs=(one.get("logprobs") or {}).get("content") or [],
+            logprobs=_log_probs_of(one),
             finishes=[one["finish_reason"]],
         )
         for one in found

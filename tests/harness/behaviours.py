@@ -29,7 +29,7 @@ Step = bytes | Gate | Then
 
 def answer(body: Any, *, status: int = 200, headers: Headers = JSON) -> Behaviour:
     """A whole answer: bytes as they are, anything else as JSON."""
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    raw = body if isinstance(body, bytes) else compact(body)
 
     async def behave(conversation: Conversation) -> None:
         await conversation.answer(status, headers, raw)
@@ -156,9 +156,14 @@ def tool_call(name: str, arguments: str, *, identifier: str = "call_1") -> dict[
     return {"id": identifier, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
+def compact(payload: Any) -> bytes:
+    """JSON as most providers write it, without a space."""
+    return json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode()
+
+
 def data(payload: Any) -> bytes:
     """One server-sent event."""
-    return b"data: " + json.dumps(payload).encode() + b"\n\n"
+    return b"data: " + compact(payload) + b"\n\n"
 
 
 def openai_chunk(delta: Mapping[str, Any] | None, *, finish: str | None = None, **more: Any) -> bytes:
@@ -243,7 +248,7 @@ def tool_use(name: str, given: Mapping[str, Any], *, identifier: str = "toolu_1"
 
 def event(kind: str, **fields: Any) -> bytes:
     """One server-sent event, named as Anthropic names them."""
-    return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), compact({"type": kind, **fields}))
 
 
 def anthropic_frames(*texts: str, tokens: tuple[int, int] = (9, 3), stop: str = "end_turn") -> list[bytes]:

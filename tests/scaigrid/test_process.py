@@ -1,4 +1,4 @@
-"""A worker goes with its parent, however the parent goes. Three real processes: grandparent (the test), parent, child."""
+"""A worker goes with its parent, however the parent goes: three real processes, of which the test is the first."""
 
 import os
 import signal

@@ -47,15 +47,13 @@ def _packed(value: object) -> str:
 @given(st.text() | st.binary().map(lambda octets: base64.urlsafe_b64encode(octets).decode()))
 @example(_packed({"v": 2, "reasoning": []}))
 @example(_packed({"v": 1, "reasoning": [{"text": 1}]}))
-@example(_packed([[]]))
+@example(_packed([1, "x"]))
 @example(_packed("x").replace("=", "%"))
 def test_any_other_text_is_a_fault_of_its_field(text: str) -> None:
     with pytest.raises(GatewayError) as caught:
         provider_state.decode(text, "messages[1].provider_state")
     assert caught.value.code is Code.VALIDATION_ERROR
-    assert caught.value.details == (
-        Detail("messages[1].provider_state", "is not what an answer of this gateway gave"),
-    )
+    assert caught.value.details == (Detail("messages[1].provider_state", "is not what an answer of this gateway gave"),)
 
 
 def test_a_text_that_is_nested_without_end_is_a_fault_too() -> None:

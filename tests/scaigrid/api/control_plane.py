@@ -10,19 +10,19 @@ from typing import Any, cast
 import msgspec
 from litestar import Litestar
 
-from adapters.simulator import Simulator
+from adapters import ADAPTERS
 from middlewares.errors import Errors, ErrorsConfig
 from middlewares.request_id import RequestId, RequestIdConfig
 from middlewares.tenancy import Tenancy, TenancyConfig
 from scaigrid.api import Routes, UsageReader, routes
 from scaigrid.api.faults import surface
-from scaigrid.api.usage import Position, UsageFilter
 from scaigrid.asgi import ASGIApp, Message
 from scaigrid.config import schema
 from scaigrid.config.compile import compile_snapshot
 from scaigrid.config.snapshot import Current
 from scaigrid.dialects import DIALECTS
 from scaigrid.health import Health
+from scaigrid.ledger.reading import Position, UsageFilter
 from scaigrid.ledger.records import Record, UsageRow
 from scaigrid.log import LineSink
 from scaigrid.middleware import Services
@@ -125,7 +125,7 @@ class ControlPlane:
         telemetry = Telemetry()
         self.services = Services(
             clock=self.clock,
-            current=Current(compile_snapshot(self.config, {"simulator": Simulator()})),
+            current=Current(compile_snapshot(self.config, ADAPTERS)),
             dialects=DIALECTS,
             limiter=MemoryLimiter(self.clock),
             health=Health(telemetry),

@@ -10,17 +10,18 @@ from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scaigrid import roles
-from scaigrid.api.usage import Position, UsageFilter, UsageItem, confined, reach_of
+from scaigrid.api.usage import UsageItem, confined, reach_of
 from scaigrid.config import schema
 from scaigrid.config.snapshot import Party, Principal
-from scaigrid.db.engine import create_engine
-from scaigrid.db.models import metadata
 from scaigrid.errors import Code, GatewayError
 from scaigrid.ids import declared_id
 from scaigrid.ledger.queries import LedgerReader
+from scaigrid.ledger.reading import Position, UsageFilter
 from scaigrid.ledger.records import UsageRow
 from scaigrid.ledger.store import LedgerStore
 from tests.scaigrid.api.control_plane import ControlPlane, config, declared
+from tests.scaigrid.ledger import database
+from tests.scaigrid.ledger.rows import usage_row
 
 CALLERS = {
     "viewer": ("tenant_viewer", "acme"),
@@ -53,38 +54,15 @@ NOW = 1_800_000_000.0
 def row(number: int, user: str, **more: Any) -> UsageRow:
     """The attempt of that number, one second older than the one before."""
     tenant = CALLERS[user][1]
-    given: dict[str, Any] = {
-        "id": f"usage_{number:04d}",
-        "request_id": f"req_{number}",
+    own: dict[str, Any] = {
         "created_at": NOW - number,
+        "request_id": f"req_{number}",
         "partner_id": declared_id("partner", PARTNER_OF[tenant]),
         "tenant_id": declared_id("tenant", tenant),
         "user_id": declared_id("user", user),
         "key_id": declared_id("apikey", user),
-        "model": "openai/gpt-4",
-        "backend_id": "be_1",
-        "dialect": "native",
-        "operation": "chat",
-        "stream": False,
-        "attempt": 1,
-        "serving": True,
-        "outcome": "ok",
-        "error_code": None,
-        "tokens_in": 0,
-        "tokens_cache_read": 0,
-        "tokens_cache_write": 0,
-        "tokens_cache_write_1h": 0,
-        "tokens_out": 0,
-        "tokens_reasoning": 0,
-        "usage_source": "provider",
-        "cost": 0,
-        "backend_cost": 0,
-        "price_version": "1",
-        "first_byte_us": None,
-        "latency_us": 0,
-        "tags": {},
     }
-    return UsageRow(**{**given, **more})
+    return usage_row(number, **{**own, **more})
 
 
 class Ledger(LedgerReader):
@@ -104,10 +82,12 @@ class Ledger(LedgerReader):
 
 
 @pytest.fixture
-async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    engine = create_engine(f"sqlite+aiosqlite:///{tmp_path}/ledger.db")
-    async with engine.begin() as connection:
-        await connection.run_sync(metadata.create_all)
+def engine(tmp_path: Path) -> AsyncEngine:
+    return database.ledger(tmp_path / "ledger.db")
+
+
+@pytest.fixture
+async def ledger(engine: AsyncEngine) -> AsyncIterator[Ledger]:
     yield Ledger(engine)
     await engine.dispose()
 
@@ -136,6 +116,8 @@ async def test_a_row_says_what_the_contract_promises(ledger: Ledger) -> None:
             tokens_out=50_000,
             tokens_reasoning=600,
             usage_source="estimated",
+            model="openai/gpt-4",
+            backend_id="be_1",
             cost=1_500_000_001,
             backend_cost=2,
             first_byte_us=7,

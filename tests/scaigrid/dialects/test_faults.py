@@ -1,4 +1,4 @@
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard
 
 import msgspec
 import pytest
@@ -185,13 +185,18 @@ _GOOD: dict[type[msgspec.Struct], dict[str, Any]] = {
 }
 
 
+def _is_object(value: Any) -> TypeGuard[dict[Any, Any]]:
+    return isinstance(value, dict)
+
+
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
 def _places(value: Any) -> list[tuple[Any, Any]]:
     """Every container with each of its keys."""
-    if isinstance(value, dict):
-        return [place for key, one in value.items() for place in [(value, key), *_places(one)]]
-    if isinstance(value, list):
-        return [place for key, one in enumerate(value) for place in [(value, key), *_places(one)]]
-    return []
+    keys: list[Any] = list(value) if _is_object(value) else list(range(len(value))) if _is_list(value) else []
+    return [(value, key) for key in keys] + [place for key in keys for place in _places(value[key])]
 
 
 @st.composite

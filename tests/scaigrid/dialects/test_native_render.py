@@ -46,8 +46,10 @@ def test_a_stream_looks_like_this() -> None:
         '{"index":0,"delta":{"role":"assistant","reasoning":"Hm. "},"finish_reason":null}]}',
         '{"index":0,"delta":{"content":"Hé"},"finish_reason":null}]}',
         '{"index":0,"delta":{"content":"llo"},"finish_reason":null}]}',
-        '{"index":0,"delta":{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":'
-        '{"name":"f","arguments":"{\\"a\\":"}}]},"finish_reason":null}]}',
+        (
+            '{"index":0,"delta":{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":'
+            '{"name":"f","arguments":"{\\"a\\":"}}]},"finish_reason":null}]}'
+        ),
         '{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"1}"}}]},"finish_reason":null}]}',
         f'{{"index":0,"delta":{{"provider_state":"{STATE}"}},"finish_reason":"tool_calls"}}]}}',
         f'],"usage":{USAGE},"cost":"0.00042"}}',
@@ -116,7 +118,11 @@ def test_every_message_can_be_sent_back_as_it_came(events: list[Event]) -> None:
 def test_embeddings_are_numbers_in_the_order_of_the_input() -> None:
     call = DIALECT.decode("embed", b'{"model":"scailabs/e","input":["a","b"]}')
     renderer = DIALECT.renderer(call, Answered())
-    vectors = [Vector(1, msgspec.Raw(b'"AACAPwAAIMA="')), Vector(0, msgspec.Raw(b"[0.5,-1]")), Usage(input=4)]
+    vectors: list[Event] = [
+        Vector(1, msgspec.Raw(b'"AACAPwAAIMA="')),
+        Vector(0, msgspec.Raw(b"[0.5,-1]")),
+        Usage(input=4),
+    ]
     assert renderer.render(vectors) == b""
     assert json.loads(renderer.close()) == {
         "status": "ok",

@@ -233,6 +233,7 @@ _json: st.SearchStrategy[Any] = st.recursive(
     ),
 )
 def test_no_body_brings_anything_but_a_call_or_a_refusal(operation: Operation, body: bytes) -> None:
+    asked: Chat | Embed | GatewayError
     try:
         asked = DIALECT.decode(operation, body).canonical()
     except GatewayError as error:

@@ -11,7 +11,7 @@ from scaigrid import provider_state
 from scaigrid.dialects.openai import OpenAI
 from scaigrid.dialects.openai_render import completion_usage
 from scaigrid.errors import Code, GatewayError
-from scaigrid.types import Done, Event, Reasoning, ReasoningPart, Refusal, Start, Text, ToolCall, Usage, Vector
+from scaigrid.types import Chat, Done, Event, Reasoning, ReasoningPart, Refusal, Start, Text, ToolCall, Usage, Vector
 from tests.harness.answers import Answered, answers, chunks, gather, last_usage, told, whole
 
 DIALECT = OpenAI()
@@ -37,19 +37,19 @@ def render(events: Sequence[Event], **body: Any) -> bytes:
 
 
 def test_a_stream_looks_like_this() -> None:
-    head = (
-        '{"id":"chatcmpl-msg_1","object":"chat.completion.chunk","created":1735689600,"model":"scailabs/x","choices":['
-    )
+    head = '{"id":"chatcmpl-msg_1","object":"chat.completion.chunk","created":1735689600,"model":"scailabs/x",'
     expected = [
-        '{"index":0,"delta":{"role":"assistant","reasoning_content":"Hm. "},"finish_reason":null}]}',
+        '{"index":0,"delta":{"reasoning_content":"Hm. ","role":"assistant"},"finish_reason":null}]}',
         '{"index":0,"delta":{"content":"Hé"},"finish_reason":null}]}',
         '{"index":0,"delta":{"content":"llo"},"finish_reason":null}]}',
-        '{"index":0,"delta":{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":'
-        '{"name":"f","arguments":"{\\"a\\":"}}]},"finish_reason":null}]}',
+        (
+            '{"index":0,"delta":{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":'
+            '{"name":"f","arguments":"{\\"a\\":"}}]},"finish_reason":null}]}'
+        ),
         '{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"1}"}}]},"finish_reason":null}]}',
         f'{{"index":0,"delta":{{"provider_state":"{STATE}"}},"finish_reason":"tool_calls"}}]}}',
     ]
-    lines = [f"data: {head}{line}\n\n" for line in expected]
+    lines = [f'data: {head}"choices":[{line}\n\n' for line in expected]
     assert render(FULL, stream=True).decode() == "".join(lines) + "data: [DONE]\n\n"
 
 
@@ -143,7 +143,8 @@ def test_what_was_signed_comes_back_when_the_message_is_sent_back(events: list[E
         message = choice["message"]
         if own:
             back = DIALECT.decode("chat", json.dumps({"model": "m", "messages": [message]}).encode()).canonical()
-            assert [part.signature for part in back.messages[0].reasoning if part.signature] == own  # type: ignore[union-attr]
+            assert isinstance(back, Chat)
+            assert [part.signature for part in back.messages[0].reasoning if part.signature] == own
         else:
             assert "provider_state" not in message
 

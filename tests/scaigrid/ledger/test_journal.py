@@ -16,6 +16,7 @@ from scaigrid.errors import Code, GatewayError
 from scaigrid.ledger.frames import End, frame, read
 from scaigrid.ledger.journal import Journal, adopt
 from scaigrid.ledger.records import Record
+from tests.harness.checkout import ROOT
 from tests.scaigrid.ledger.rows import audit_row, usage_row
 
 APPENDS_UNTIL_KILLED = """
@@ -87,7 +88,7 @@ def ids(directory: Path) -> list[str]:
 
 def run(script: str, *arguments: object) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", script, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def break_writes(monkeypatch: pytest.MonkeyPatch, keep: int, *, truncate: bool = True) -> None:
@@ -130,7 +131,7 @@ def test_a_full_disk_refuses_and_works_again_once_there_is_room(tmp_path: Path, 
     process = run(FILLS_ITS_DISK, tmp_path, room)
     out, err = process.communicate()
     assert process.returncode == 0, err.decode()
-    kept, refused = out.decode().splitlines()
+    *_, kept, refused = out.decode().splitlines()
     assert kept == "0 1 2 3 10"
     assert refused.split() == [Code.STORE_UNAVAILABLE] * 6
     (path,) = segments(tmp_path)
@@ -325,11 +326,20 @@ class TestAdopt:
         assert list(tmp_path.iterdir()) == []
 
     def test_other_files_are_left_alone(self, tmp_path: Path) -> None:
-        names = ["w-1.jnl", "w-00000001.jnl.corrupt", "w-00000001.jnl.rejected", "notes.txt", "w.lock"]
+        names = ["w-1.jnl", "w-00000001.jnl.corrupt", "w-00000001.jnl.rejected", "notes.txt"]
         for name in names:
             (tmp_path / name).touch()
         assert adopt(tmp_path) == []
         assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+
+    def test_a_lock_file_that_was_left_alone_is_removed_unless_it_is_being_made(self, tmp_path: Path) -> None:
+        """One is empty between its making and its locking."""
+        (tmp_path / "dead.lock").write_text("1\n")
+        (tmp_path / "born.lock").touch()
+        journal = Journal(tmp_path, "alive")
+        assert adopt(tmp_path) == []
+        assert sorted(path.name for path in tmp_path.glob("*.lock")) == ["alive.lock", "born.lock"]
+        journal.close()
 
     def test_no_directory_holds_no_orphans(self, tmp_path: Path) -> None:
         assert adopt(tmp_path / "none") == []

@@ -6,7 +6,7 @@ import platform
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -39,7 +39,7 @@ signal.pause()
 
 
 @contextmanager
-def holder(directory: Path, how: str = "alone") -> Iterator[tuple[subprocess.Popen[str], int]]:
+def holder(directory: Path, how: str = "alone") -> Generator[tuple[subprocess.Popen[str], int], None, None]:
     """Another process that holds the lock, and its child (0: none)."""
     command = [sys.executable, "-c", HOLDER, str(directory), how]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -8,15 +8,16 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from scaigrid.adapter import UpstreamRequest
+from scaigrid.upstream.http1 import Http1Upstream
 from scaigrid.upstream.httpx import HttpxUpstream
 from scaigrid.upstream.port import Upstream, UpstreamFailure, UpstreamTimeout, UpstreamTooLarge
-from scaigrid.upstream.pyreqwest import PyreqwestUpstream
 from tests.harness.behaviours import Then, answer, cut, gated, raw, redirect, reset, silence, stalled, stream
 from tests.harness.eventually import becomes
 from tests.harness.ports import refusing_port, silent_port
 from tests.harness.provider import Behaviour, Endpoint, Gate, Provider
 
-UPSTREAMS: dict[str, Callable[[], Upstream]] = {"httpx": HttpxUpstream, "pyreqwest": PyreqwestUpstream}
+UPSTREAMS: dict[str, Callable[[], Upstream]] = {"httpx": HttpxUpstream, "http1": Http1Upstream}
+DETACHED = "pyreqwest 0.15.1 drops the handle of a call that is cancelled before its head, and the call runs on"
 MIB = 1024 * 1024
 CONNECT = 5.0
 
@@ -120,17 +121,28 @@ async def test_leaving_the_block_closes_the_provider_s_connection(upstream: Upst
     assert await becomes(seen.left.is_set, "the provider sees its connection closed")
 
 
-@pytest.mark.parametrize("behaviour", [stream(b"one", Then.STALL), silence], ids=["in the body", "before the head"])
-async def test_cancelling_closes_the_provider_s_connection(
-    upstream: Upstream, provider: Endpoint, behaviour: Behaviour
-) -> None:
-    provider.then(behaviour)
+async def test_cancelling_closes_the_provider_s_connection(upstream: Upstream, provider: Endpoint) -> None:
+    provider.then(stream(b"one", Then.STALL))
     task = asyncio.create_task(drain(upstream, provider.url))
     seen = await provider.comes()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await becomes(seen.left.is_set, "the provider sees its connection closed")
+
+
+async def test_cancelling_before_the_head_closes_the_provider_s_connection(
+    upstream: Upstream, provider: Endpoint, request: pytest.FixtureRequest
+) -> None:
+    if isinstance(upstream, PyreqwestUpstream):
+        request.applymarker(pytest.mark.xfail(strict=True, reason=DETACHED))
+    provider.then(silence)
+    task = asyncio.create_task(drain(upstream, provider.url))
+    seen = await provider.comes()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await becomes(seen.left.is_set, "the provider sees its connection closed", seconds=2)
 
 
 async def test_a_connection_is_used_again(upstream: Upstream, running: Provider, provider: Endpoint) -> None:
@@ -227,23 +239,12 @@ async def test_an_answer_of_exactly_the_bound_is_taken(upstream: Upstream, provi
     assert await ask(upstream, provider.url, limit=1500) == (200, b"x" * 1500)
 
 
-async def test_the_bound_holds_for_what_a_compressed_answer_unfolds_to(upstream: Upstream, provider: Endpoint) -> None:
-    bomb = gzip.compress(b"0" * (2 * MIB))
-    assert len(bomb) < 4096
-    provider.then(answer(bomb, headers=[("content-encoding", "gzip"), ("content-type", "application/json")]))
-    with pytest.raises(UpstreamTooLarge):
-        await ask(upstream, provider.url)
-
-
-async def test_a_compressed_answer_is_unfolded(upstream: Upstream, provider: Endpoint) -> None:
+async def test_an_answer_in_a_coding_that_nobody_asked_for_is_a_failure(upstream: Upstream, provider: Endpoint) -> None:
     provider.then(answer(gzip.compress(b'{"a": 1}'), headers=[("content-encoding", "gzip")]))
-    assert await ask(upstream, provider.url) == (200, b'{"a": 1}')
-
-
-async def test_what_claims_to_be_compressed_and_is_not_is_a_failure(upstream: Upstream, provider: Endpoint) -> None:
-    provider.then(answer(b"plain", headers=[("content-encoding", "gzip")]))
-    with pytest.raises(UpstreamFailure):
+    with pytest.raises(UpstreamFailure, match="encoded its answer"):
         await ask(upstream, provider.url)
+    assert (await provider.comes()).header("accept-encoding") == "identity"
+
 
 
 async def test_a_redirect_is_an_answer_and_not_followed(upstream: Upstream, provider: Endpoint) -> None:

@@ -1,0 +1,173 @@
+"""A backend that fails before the first byte is made good for by the next one, once, and the ledger says which served."""
+
+import pytest
+
+from scaigrid.errors import Code
+from tests.harness import behaviours
+from tests.harness.behaviours import Then, answer, cut, raw, reset, stalled, stream
+from tests.harness.eventually import eventually
+from tests.harness.lanes import CHAT_URL, Lane, chat, code_of
+from tests.harness.provider import Behaviour
+
+DIALECTS = sorted(CHAT_URL)
+FINE = answer(behaviours.completion("From the second.", tokens=(20, 4)))
+FINE_STREAM = stream(*behaviours.openai_frames("From ", "the second.", tokens=(20, 4)))
+
+FAULTS: dict[str, tuple[Behaviour, Code]] = {
+    "429": (answer({}, status=429), Code.BACKEND_RATE_LIMITED),
+    "500": (answer({}, status=500), Code.BACKEND_ERROR),
+    "503": (answer({}, status=503), Code.BACKEND_ERROR),
+    "408": (answer({}, status=408), Code.BACKEND_TIMEOUT),
+    "our credential refused": (answer({}, status=401), Code.BACKEND_ERROR),
+    "reset before the head": (reset, Code.BACKEND_ERROR),
+    "no HTTP": (raw(b"babble\r\n\r\n"), Code.BACKEND_ERROR),
+}
+PLAIN: dict[str, tuple[Behaviour, Code]] = {
+    **FAULTS,
+    "cut short": (cut(b'{"id":', declared=100), Code.BACKEND_ERROR),
+    "no JSON": (answer(b"<html>"), Code.UPSTREAM_SHAPE_MISMATCH),
+}
+STREAMED: dict[str, tuple[Behaviour, Code]] = {
+    **FAULTS,
+    "a stream without a frame": (stream(), Code.UPSTREAM_SHAPE_MISMATCH),
+    "closed before a frame": (stream(b": wait\n\n", Then.CLOSE), Code.BACKEND_ERROR),
+    "a first frame that is a failure": (
+        stream(behaviours.data(behaviours.openai_error("Oops", kind="server_error"))),
+        Code.BACKEND_ERROR,
+    ),
+    "a first frame that is none": (stream(b"data: {oops\n\n"), Code.UPSTREAM_SHAPE_MISMATCH),
+}
+
+
+def check_rows(lane: Lane, first: Code) -> None:
+    failed, served = lane.usage(2)
+    assert (failed["attempt"], failed["backend_id"]) == (1, lane.backend_id("first"))
+    assert (failed["serving"], failed["cost"], failed["usage_source"]) == (0, 0, "none")
+    assert failed["error_code"] == first
+    assert (served["attempt"], served["backend_id"]) == (2, lane.backend_id("second"))
+    assert (served["serving"], served["outcome"], served["usage_source"]) == (1, "ok", "provider")
+    assert (served["tokens_in"], served["tokens_out"]) == (20, 4)
+    assert served["cost"] == 20 * 3_000 + 4 * 15_000
+    assert served["backend_cost"] == 20 * 1_000 + 4 * 5_000
+    assert failed["request_id"] == served["request_id"]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("fault", PLAIN)
+def test_a_plain_call_is_made_good_for(lane: Lane, dialect: str, fault: str) -> None:
+    behaviour, code = PLAIN[fault]
+    lane.openai.then(behaviour)
+    lane.second.then(FINE)
+    got = lane.client().post(CHAT_URL[dialect], json=chat(lane.model("two")))
+    assert got.status_code == 200, got.text
+    data = got.json() if dialect == "openai" else got.json()["data"]
+    assert data["choices"][0]["message"]["content"] == "From the second."
+    assert (got.headers["x-scaigrid-attempts"], got.headers["x-scaigrid-backend"]) == ("2", lane.backend("second"))
+    assert (len(lane.openai.requests), len(lane.second.requests)) == (1, 1)
+    check_rows(lane, code)
+    line = lane.gateway.line(got.headers["x-request-id"])
+    assert line["tried"] == [f"{lane.backend('first')}: {code}", f"{lane.backend('second')}: ok"]
+    assert (line["attempts"], line["backend"]) == (2, lane.backend("second"))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("fault", STREAMED)
+def test_a_stream_is_made_good_for_before_its_first_byte(lane: Lane, dialect: str, fault: str) -> None:
+    behaviour, code = STREAMED[fault]
+    lane.openai.then(behaviour)
+    lane.second.then(FINE_STREAM)
+    got = lane.client().post(CHAT_URL[dialect], json=chat(lane.model("two"), stream=True))
+    assert got.status_code == 200, got.text
+    assert "the second." in got.text
+    assert got.text.endswith("data: [DONE]\n\n")
+    assert "error" not in got.text
+    assert got.headers["x-scaigrid-attempts"] == "2"
+    check_rows(lane, code)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_another_provider_s_protocol_may_make_good(lane: Lane, dialect: str) -> None:
+    lane.openai.then(answer({}, status=500))
+    lane.anthropic.then(stream(*behaviours.anthropic_frames("From ", "another.")))
+    got = lane.client().post(CHAT_URL[dialect], json=chat(lane.model("mixed"), stream=True))
+    assert "another." in got.text
+    assert got.text.endswith("data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (behaviours.openai_error("No."), "VALIDATION_ERROR"),
+        (behaviours.openai_error("No.", code="context_length_exceeded"), "CONTEXT_TOO_LONG"),
+        (behaviours.openai_error("No.", code="content_filter"), "CONTENT_REFUSED"),
+    ],
+)
+def test_the_caller_s_own_mistake_is_made_once(lane: Lane, body: object, code: str) -> None:
+    lane.openai.then(answer(body, status=400))
+    got = lane.client().post(CHAT_URL["openai"], json=chat(lane.model("two")))
+    assert code_of(got.json()) == code
+    assert lane.second.requests == []
+    (row,) = lane.usage(1)
+    assert (row["cost"], row["serving"]) == (0, 0)
+
+
+def test_nothing_is_tried_again_after_the_first_byte(lane: Lane) -> None:
+    lane.openai.then(stream(*behaviours.openai_frames("It ")[:2], Then.CLOSE))
+    got = lane.client().post(CHAT_URL["openai"], json=chat(lane.model("two"), stream=True))
+    assert "BACKEND_ERROR" in got.text
+    assert "[DONE]" not in got.text
+    assert lane.second.requests == []
+
+
+def test_the_last_failure_is_the_answer_where_all_fail(lane: Lane) -> None:
+    lane.openai.then(answer({}, status=500))
+    lane.second.then(answer({}, status=429, headers=[*behaviours.JSON, ("retry-after", "9")]))
+    got = lane.client().post(CHAT_URL["native"], json=chat(lane.model("two")))
+    assert (code_of(got.json()), got.headers["retry-after"]) == ("BACKEND_RATE_LIMITED", "9")
+    assert [row["serving"] for row in lane.usage(2)] == [0, 0]
+
+
+def test_a_stalled_backend_is_left_for_the_next_one(lane: Lane) -> None:
+    """A field that the second model's deadlines do not have: `hasty` has one backend, so its failure is the answer."""
+    lane.openai.then(stalled(b"{", declared=100))
+    got = lane.client().post(CHAT_URL["native"], json=chat(lane.model("hasty")))
+    assert code_of(got.json()) == "BACKEND_TIMEOUT"
+
+
+def test_a_backend_that_asks_for_rest_gets_it_and_comes_back(lane: Lane) -> None:
+    """Retry-After opens its breaker: calls go straight to the next one, until the time is over."""
+    lane.openai.then(answer({}, status=429, headers=[*behaviours.JSON, ("retry-after", "1")]))
+    lane.openai.always(answer(behaviours.completion("From the first.")))
+    lane.second.always(FINE)
+    client, url, body = lane.client(), CHAT_URL["openai"], chat(lane.model("two"))
+
+    def ask() -> tuple[str, str]:
+        got = client.post(url, json=body)
+        return got.headers["x-scaigrid-backend"], got.headers["x-scaigrid-attempts"]
+
+    assert ask() == (lane.backend("second"), "2")
+    assert ask() == (lane.backend("second"), "1")
+    assert lane.gateway.metrics().value("scaigrid_circuit_breaker_state", backend_id=lane.backend_id("first")) == 1
+    eventually(lambda: ask() == (lane.backend("first"), "1"), "the first backend is asked again")
+    assert lane.gateway.metrics().value("scaigrid_circuit_breaker_state", backend_id=lane.backend_id("first")) == 0
+    assert lane.gateway.metrics().value("scaigrid_backend_health", backend_id=lane.backend_id("first")) == 1
+
+
+def test_a_backend_that_keeps_failing_is_no_longer_asked(lane: Lane) -> None:
+    lane.openai.always(answer({}, status=500))
+    lane.second.always(FINE)
+    client = lane.client()
+    for _ in range(8):
+        assert client.post(CHAT_URL["openai"], json=chat(lane.model("two"))).status_code == 200
+    assert len(lane.openai.requests) == 5
+    assert len(lane.second.requests) == 8
+
+
+def test_where_every_breaker_is_open_the_backends_are_tried_all_the_same(lane: Lane) -> None:
+    lane.openai.always(answer({}, status=500))
+    client = lane.client()
+    for _ in range(7):
+        assert code_of(client.post(CHAT_URL["openai"], json=chat(lane.model("openai"))).json()) == "BACKEND_ERROR"
+    assert len(lane.openai.requests) == 7
+    lane.openai.always(FINE)
+    assert client.post(CHAT_URL["openai"], json=chat(lane.model("openai"))).status_code == 200

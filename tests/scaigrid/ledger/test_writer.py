@@ -1,0 +1,574 @@
+"""Everything that was appended is in the database once: through restarts, kill -9, damage and an absent database."""
+
+import asyncio
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+
+from scaigrid.db.engine import create_engine
+from scaigrid.db.models import audit, usage
+from scaigrid.errors import GatewayError
+from scaigrid.ledger import frames
+from scaigrid.ledger.chain import verify
+from scaigrid.ledger.frames import frame
+from scaigrid.ledger.journal import Journal
+from scaigrid.ledger.records import Record, UsageRow
+from scaigrid.ledger.store import LedgerStore
+from scaigrid.ledger.writer import LedgerWriter
+from tests.harness.checkout import ROOT
+from tests.harness.clock import StillClock
+from tests.harness.eventually import PATIENCE, becomes
+from tests.scaigrid.ledger.database import ledger
+from tests.scaigrid.ledger.rows import audit_row, usage_row
+
+pytestmark = pytest.mark.anyio
+
+SERVES_UNTIL_KILLED = """
+import asyncio, sys
+from pathlib import Path
+from scaigrid.clock import SystemClock
+from scaigrid.db.engine import create_engine
+from scaigrid.ledger.journal import Journal
+from scaigrid.ledger.writer import LedgerWriter
+from tests.scaigrid.ledger.rows import audit_row, usage_row
+
+async def main(home, engine):
+    journal = Journal(home / "journal", "killed", segment_bytes=20_000)
+    await LedgerWriter(journal, engine, SystemClock(), batch=7, interval=0.001).start()
+    number = 0
+    while True:
+        for row in (usage_row(number), audit_row(number)):
+            journal.append(row)
+            sys.stdout.write(row.id + "\\n")
+        sys.stdout.flush()
+        await asyncio.sleep(0)
+        number += 1
+
+home = Path(sys.argv[1])
+asyncio.run(main(home, create_engine(f"sqlite+aiosqlite:///{home / 'ledger.db'}")))
+"""
+
+
+class Naps:
+    """A sleep that takes no time, and remembers how long it should have been."""
+
+    def __init__(self) -> None:
+        self.taken: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.taken.append(seconds)
+        await asyncio.sleep(0)
+
+
+class Home:
+    """The data directory of a test: one ledger, and any number of gateways one after the other."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.journal = path / "journal"
+        self.database = path / "ledger.db"
+        self.engine = ledger(self.database)
+        self.clock = StillClock()
+        self.naps = Naps()
+
+    async def gateway(
+        self,
+        writer_id: str = "w",
+        *,
+        segment_bytes: int = 16_000,
+        batch: int = 50,
+        sleep: Callable[[float], Awaitable[None]] | None = None,
+    ) -> tuple[Journal, LedgerWriter]:
+        # Beside the loop, as the gateway makes it before there is one.
+        journal = await asyncio.to_thread(Journal, self.journal, writer_id, segment_bytes=segment_bytes)
+        return journal, LedgerWriter(journal, self.engine, self.clock, batch=batch, sleep=sleep or self.naps)
+
+    @asynccontextmanager
+    async def running(
+        self, writer_id: str = "w", *, batch: int = 50
+    ) -> AsyncGenerator[tuple[Journal, LedgerWriter], None]:
+        journal, writer = await self.gateway(writer_id, batch=batch)
+        await writer.start()
+        try:
+            yield journal, writer
+        finally:
+            await writer.close()
+
+    async def leave(self, writer_id: str, *records: Record, segment_bytes: int = 16_000) -> list[Path]:
+        """Segments of a process that has died."""
+        journal, _ = await self.gateway(writer_id, segment_bytes=segment_bytes)
+        for record in records:
+            journal.append(record)
+        await asyncio.to_thread(journal.close)
+        return self.segments(writer_id)
+
+    def segments(self, writer_id: str = "*") -> list[Path]:
+        return sorted(self.journal.glob(f"{writer_id}-*.jnl"))
+
+    async def away(self) -> None:
+        await asyncio.to_thread(self._execute, "ALTER TABLE usage RENAME TO away")
+
+    async def back(self) -> None:
+        # Beside the loop: the writer may be in a transaction, which it ends on the loop.
+        await asyncio.to_thread(self._execute, "ALTER TABLE away RENAME TO usage")
+
+    def _execute(self, statement: str) -> None:
+        with closing(sqlite3.connect(self.database, timeout=PATIENCE)) as connection:
+            connection.execute(statement)
+
+    async def usage(self) -> list[str]:
+        async with self.engine.connect() as connection:
+            return list(await connection.scalars(select(usage.c.id).order_by(usage.c.id)))
+
+    async def chain(self, writer_id: str = "w") -> list[str]:
+        """The ids of a writer's audit rows in their order. Asserts that the chain holds and has no gap."""
+        async with self.engine.connect() as connection:
+            assert await verify(connection, writer_id) is None
+            query = select(audit.c.id).where(audit.c.writer == writer_id).order_by(audit.c.seq)
+            return list(await connection.scalars(query))
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+@pytest.fixture
+async def home(made: Home) -> AsyncIterator[Home]:
+    yield made
+    await made.engine.dispose()
+
+
+def usages(*numbers: int) -> list[str]:
+    return [usage_row(number).id for number in numbers]
+
+
+def audits(*numbers: int) -> list[str]:
+    return [audit_row(number).id for number in numbers]
+
+
+async def test_what_is_appended_is_written_and_its_segments_go(home: Home) -> None:
+    async with home.running() as (journal, writer):
+        for number in range(200):
+            journal.append(usage_row(number))
+            journal.append(audit_row(number))
+        assert writer.backlog == 400
+        assert await writer.drain(PATIENCE)
+        assert (writer.backlog, writer.healthy) == (0, True)
+        assert await home.usage() == usages(*range(200))
+        assert await home.chain() == audits(*range(200))
+        # Only the one that is being written is left.
+        await becomes(lambda: len(home.segments()) == 1, "written segments are removed")
+    assert list(home.journal.iterdir()) == []
+
+
+async def test_it_is_written_without_being_asked_for(home: Home) -> None:
+    async with home.running() as (journal, writer):
+        for number in range(3):
+            journal.append(usage_row(number))
+            await becomes(lambda: writer.backlog == 0, "the row is written")
+    assert await home.usage() == usages(0, 1, 2)
+
+
+async def turn(times: int = 50) -> None:
+    """Lets everything run that can run without waiting for anything but the loop."""
+    for _ in range(times):
+        await asyncio.sleep(0)
+
+
+async def test_records_are_gathered_before_they_are_written(home: Home) -> None:
+    """One pause of the interval between the first append and the transaction that takes it and all that follow."""
+    released = asyncio.Event()
+    asked: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        asked.append(seconds)
+        await released.wait()
+
+    journal, writer = await home.gateway(sleep=sleep)
+    await writer.start()
+    await turn()
+    for number in range(20):
+        journal.append(usage_row(number))
+        await asyncio.sleep(0)
+    assert (writer.backlog, asked) == (20, [0.2])
+    released.set()
+    await becomes(lambda: writer.backlog == 0, "the rows are written")
+    await writer.close()
+
+
+async def test_a_gateway_without_work_does_nothing(home: Home) -> None:
+    async with home.running() as (journal, writer):
+        journal.append(usage_row(0))
+        assert await writer.drain(PATIENCE)
+        await turn()
+        before = list(home.naps.taken)
+        await turn(500)
+        assert home.naps.taken == before
+
+
+async def test_a_drain_does_not_wait_for_the_interval(home: Home) -> None:
+    journal, writer = await home.gateway(sleep=lambda _: asyncio.Event().wait())  # type: ignore[arg-type, return-value]  # never ends
+    await writer.start()
+    journal.append(usage_row(0))
+    assert await writer.drain(PATIENCE)
+    assert await home.usage() == usages(0)
+    await writer.close()
+
+
+async def test_replaying_a_segment_inserts_nothing_twice(home: Home, tmp_path: Path) -> None:
+    records = [row for number in range(30) for row in (usage_row(number), audit_row(number))]
+    (segment, *_) = await home.leave("old", *records, segment_bytes=10**6)
+    copy = shutil.copy(segment, tmp_path)
+    for start in ("a", "b"):
+        async with home.running(start) as (_, writer):
+            assert await writer.drain(PATIENCE)
+        shutil.copy(copy, segment)
+    assert await home.usage() == usages(*range(30))
+    assert await home.chain("old") == audits(*range(30))
+
+
+async def test_a_replay_goes_on_where_the_database_ends(home: Home) -> None:
+    """A process that died in the middle of its segment: what was committed is passed over, the chain continues."""
+    records = [row for number in range(40) for row in (usage_row(number), audit_row(number))]
+    await home.leave("old", *records)
+    await LedgerStore(home.engine).insert("old", records[:33])
+    async with home.running("new") as (_, writer):
+        assert await writer.drain(PATIENCE)
+    assert await home.usage() == usages(*range(40))
+    assert await home.chain("old") == audits(*range(40))
+
+
+async def test_orphans_come_first_and_continue_their_own_chains(home: Home) -> None:
+    await home.leave("old1", audit_row(0), usage_row(0), audit_row(1))
+    await home.leave("old2", audit_row(2))
+    with structlog.testing.capture_logs() as logs:
+        async with home.running("new") as (journal, writer):
+            journal.append(audit_row(3))
+            assert writer.backlog == 5
+            assert await writer.drain(PATIENCE)
+    assert [await home.chain(name) for name in ("old1", "old2", "new")] == [audits(0, 1), audits(2), audits(3)]
+    assert [(line["event"], line["writers"], line["records"]) for line in logs] == [
+        ("ledger_orphans_found", ["old1", "old2"], 4)
+    ]
+    assert list(home.journal.iterdir()) == []
+
+
+async def test_a_second_worker_leaves_the_journal_of_the_first_alone(home: Home) -> None:
+    async with home.running("first") as (journal, first):
+        journal.append(audit_row(0))
+        async with home.running("second") as (_, second):
+            assert second.backlog == 0
+            assert await second.drain(PATIENCE)
+        journal.append(audit_row(1))
+        assert await first.drain(PATIENCE)
+    assert await home.chain("first") == audits(0, 1)
+
+
+def serve_and_kill(home: Path, after: int) -> list[str]:
+    """Another gateway, killed when it has said `after` ids of records that it appended; all that it said."""
+    command = [sys.executable, "-c", SERVES_UNTIL_KILLED, str(home)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = [process.stdout.readline().strip() for _ in range(after)]
+        process.send_signal(signal.SIGKILL)
+        return said + process.stdout.read().split()
+
+
+@pytest.mark.parametrize("after", [2, 100, 600])
+async def test_kill_9_loses_nothing_and_doubles_nothing(home: Home, after: int) -> None:
+    said = await asyncio.to_thread(serve_and_kill, home.path, after)
+    whole = {name for name in said if len(name) == len(usage_row().id)}
+    async with home.running("next") as (_, writer):
+        assert await writer.drain(PATIENCE)
+    kept = [*await home.usage(), *await home.chain("killed")]
+    assert len(kept) == len(set(kept))
+    assert whole <= set(kept)
+    # Two appends to a line of output: at most these had been done and not been said.
+    assert len(set(kept) - whole) <= 2
+    assert await home.chain("killed") == audits(*range(len(await home.chain("killed"))))
+
+
+async def test_a_database_that_is_away_is_waited_for(home: Home) -> None:
+    await home.away()
+    with structlog.testing.capture_logs() as logs:
+        async with home.running() as (journal, writer):
+            for number in range(120):
+                journal.append(usage_row(number))
+                journal.append(audit_row(number))
+            await becomes(lambda: len(home.naps.taken) > 12, "it is tried again and again")
+            assert (writer.healthy, writer.backlog) == (False, 240)
+            assert not await writer.drain(0.01)
+            home.clock.advance(60)
+            await home.back()
+            assert await writer.drain(PATIENCE)
+            assert (writer.healthy, writer.backlog) == (True, 0)
+    assert await home.usage() == usages(*range(120))
+    assert await home.chain() == audits(*range(120))
+    assert [line["event"] for line in logs] == ["ledger_stalled", "ledger_resumed"], "one line a change of state"
+    assert "OperationalError" in logs[0]["error"]
+    assert logs[1]["seconds"] == 60
+
+
+async def test_it_is_tried_again_ever_more_slowly_up_to_a_bound(home: Home) -> None:
+    await home.away()
+    async with home.running() as (journal, _):
+        await turn()
+        journal.append(usage_row(0))
+        await becomes(lambda: len(home.naps.taken) > 9, "it is tried again and again")
+        assert home.naps.taken[:10] == [0.2, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
+        await home.back()
+
+
+async def test_while_the_database_is_away_memory_holds_one_batch(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+    insert = LedgerStore.insert
+
+    async def watched(self: LedgerStore, writer_id: str, records: Sequence[Record]) -> None:
+        held.append(len(records))
+        await insert(self, writer_id, records)
+
+    monkeypatch.setattr(LedgerStore, "insert", watched)
+    await home.away()
+    async with home.running(batch=50) as (journal, writer):
+        for number in range(1000):
+            journal.append(usage_row(number))
+        await becomes(lambda: len(held) > 5, "it is tried again and again")
+        await home.back()
+        assert await writer.drain(PATIENCE)
+    assert max(held) == 50
+    assert await home.usage() == usages(*range(1000))
+
+
+async def test_a_database_that_another_program_has_locked_is_waited_for(home: Home) -> None:
+    with closing(sqlite3.connect(home.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        async with home.running() as (journal, writer):
+            journal.append(usage_row(0))
+            assert not await writer.drain(0.05)
+            other.execute("COMMIT")
+            assert await writer.drain(PATIENCE)
+    assert await home.usage() == usages(0)
+
+
+async def test_what_cannot_be_written_at_the_end_is_written_at_the_next_start(home: Home) -> None:
+    await home.away()
+    async with home.running("first") as (journal, writer):
+        for number in range(100):
+            journal.append(usage_row(number))
+            journal.append(audit_row(number))
+        assert not await writer.drain(0.01)
+    with pytest.raises(GatewayError, match="shutting down"):
+        journal.append(usage_row(100))
+    assert sum([await asyncio.to_thread(frames.count, path) for path in home.segments("first")]) == 200
+    await home.back()
+    async with home.running("second") as (_, second):
+        assert second.backlog == 200
+        assert await second.drain(PATIENCE)
+    assert await home.usage() == usages(*range(100))
+    assert await home.chain("first") == audits(*range(100))
+
+
+async def test_closing_writes_what_is_left_without_a_drain(home: Home) -> None:
+    async with home.running() as (journal, _):
+        for number in range(120):
+            journal.append(usage_row(number))
+    assert await home.usage() == usages(*range(120))
+    assert list(home.journal.iterdir()) == []
+
+
+async def test_a_commit_whose_answer_was_lost_is_not_repeated(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    insert = LedgerStore.insert
+    lost = [True, True]
+
+    async def unlucky(self: LedgerStore, writer_id: str, records: Sequence[Record]) -> None:
+        await insert(self, writer_id, records)
+        if lost:
+            lost.pop()
+            raise OperationalError("COMMIT", None, Exception("connection lost"))
+
+    monkeypatch.setattr(LedgerStore, "insert", unlucky)
+    async with home.running() as (journal, writer):
+        for number in range(30):
+            journal.append(audit_row(number))
+            journal.append(usage_row(number))
+        assert await writer.drain(PATIENCE)
+    assert lost == []
+    assert await home.chain() == audits(*range(30))
+    assert await home.usage() == usages(*range(30))
+
+
+class TestDamage:
+    """What a reader finds that is not as it was written."""
+
+    async def test_a_torn_tail_costs_only_what_was_never_acknowledged(self, home: Home) -> None:
+        (path,) = await home.leave("old", usage_row(0), usage_row(1))
+        with path.open("ab") as file:
+            file.write(frame(usage_row(2))[:-1])
+        with structlog.testing.capture_logs() as logs:
+            async with home.running("new") as (_, writer):
+                assert await writer.drain(PATIENCE)
+        assert await home.usage() == usages(0, 1)
+        assert [line["event"] for line in logs] == ["ledger_orphans_found", "journal_torn"]
+        assert list(home.journal.iterdir()) == []
+
+    async def test_a_damaged_segment_is_kept_aside_and_the_next_ones_are_written(self, home: Home) -> None:
+        size = len(frame(usage_row(0)))
+        first, second, _ = await home.leave("old", *map(usage_row, range(6)), segment_bytes=3 * size)
+        data = bytearray(first.read_bytes())
+        data[size + size // 2] ^= 1
+        first.write_bytes(data)
+        with structlog.testing.capture_logs() as logs:
+            async with home.running("new") as (_, writer):
+                assert await writer.drain(PATIENCE)
+                assert writer.backlog == 0
+        assert await home.usage() == usages(0, 3, 4, 5)
+        (told,) = [line for line in logs if line["event"] == "journal_corrupt"]
+        assert (told["log_level"], told["offset"], told["records"]) == ("error", size, 2)
+        kept = first.with_name(first.name + ".corrupt")
+        assert told["kept"] == str(kept)
+        assert kept.read_bytes() == bytes(data)
+        assert list(home.journal.iterdir()) == [kept]
+        assert not second.exists()
+
+    async def test_damage_to_the_segment_in_use_moves_the_journal_on(self, home: Home) -> None:
+        await home.away()
+        async with home.running() as (journal, writer):
+            for number in range(3):
+                journal.append(usage_row(number))
+            (path,) = home.segments()
+            data = bytearray(path.read_bytes())
+            data[len(frame(usage_row(0))) + 20] ^= 1
+            path.write_bytes(data)
+            await home.back()
+            await becomes(lambda: not path.exists(), "the segment is put aside")
+            journal.append(usage_row(3))
+            assert await writer.drain(PATIENCE)
+        assert await home.usage() == usages(0, 3)
+        assert [kept.name for kept in home.journal.iterdir()] == [path.name + ".corrupt"]
+
+    async def test_a_record_that_the_database_cannot_hold_stops_no_other(self, home: Home) -> None:
+        with structlog.testing.capture_logs() as logs:
+            async with home.running() as (journal, writer):
+                for number in range(40):
+                    journal.append(usage_row(number, cost=2**63 if number == 17 else number))
+                    journal.append(audit_row(number))
+                assert await writer.drain(PATIENCE)
+                assert writer.healthy
+        assert await home.usage() == usages(*(number for number in range(40) if number != 17))
+        assert await home.chain() == audits(*range(40))
+        (told,) = logs
+        assert (told["event"], told["id"]) == ("ledger_record_rejected", usage_row(17).id)
+        (kept,) = home.journal.iterdir()
+        assert str(kept) == told["kept"]
+        (record,) = frames.read(kept, 0, 10).records
+        assert isinstance(record, UsageRow)
+        assert (record.id, record.cost) == (usage_row(17).id, 2**63)
+
+    async def test_a_segment_that_cannot_be_opened_today_is_read_tomorrow(
+        self, home: Home, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read = frames.read
+        failures = [OSError(24, os.strerror(24))] * 3
+
+        def stubborn(path: Path, offset: int, max_records: int) -> frames.Chunk:
+            if failures:
+                raise failures.pop()
+            return read(path, offset, max_records)
+
+        monkeypatch.setattr(frames, "read", stubborn)
+        with structlog.testing.capture_logs() as logs:
+            async with home.running() as (journal, writer):
+                journal.append(usage_row(0))
+                assert await writer.drain(PATIENCE)
+                assert writer.healthy
+        assert await home.usage() == usages(0)
+        assert [line["event"] for line in logs] == ["ledger_stalled", "ledger_resumed"]
+
+
+class Fate:
+    """What becomes of each transaction: it fails before it begins, or after it, as when the answer is lost."""
+
+    def __init__(self) -> None:
+        self.plan: list[str] = []
+        self.gone = False
+        self._insert = LedgerStore.insert
+
+    async def insert(self, store: LedgerStore, writer_id: str, records: Sequence[Record]) -> None:
+        fate = "before" if self.gone else self.plan.pop(0) if self.plan else "well"
+        if fate == "before":
+            raise OperationalError("BEGIN", None, Exception("away"))
+        await self._insert(store, writer_id, records)
+        if fate == "after":
+            raise OperationalError("COMMIT", None, Exception("lost"))
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    lives=st.lists(
+        st.tuples(
+            st.lists(st.integers(0, 12), max_size=5),
+            st.lists(st.sampled_from(["well", "before", "after"]), max_size=6),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_any_history_ends_with_each_record_once(
+    tmp_path_factory: pytest.TempPathFactory, lives: list[tuple[list[int], list[str], bool]]
+) -> None:
+    """Lives of a gateway: bursts of appends, a database that fails at times, and perhaps at the end."""
+    home = Home(tmp_path_factory.mktemp("home"))
+    appended: dict[str, list[int]] = {}
+    fate = Fate()
+
+    async def live(name: str, bursts: list[int], plan: list[str], *, fails: bool) -> None:
+        journal, writer = await home.gateway(name, segment_bytes=2_000, batch=4)
+        fate.plan, fate.gone = plan, False
+        await writer.start()
+        for burst in bursts:
+            for _ in range(burst):
+                number = sum(map(len, appended.values()))
+                appended.setdefault(name, []).append(number)
+                journal.append(usage_row(number))
+                journal.append(audit_row(number))
+            await asyncio.sleep(0)
+        fate.gone = fails
+        await writer.close()
+
+    async def story() -> None:
+        for number, (bursts, plan, fails) in enumerate(lives):
+            await live(f"w{number}", bursts, plan, fails=fails)
+        await live("last", [], [], fails=False)
+        await home.engine.dispose()
+
+    async def insert(self: LedgerStore, writer_id: str, records: Sequence[Record]) -> None:
+        await fate.insert(self, writer_id, records)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LedgerStore, "insert", insert)
+        asyncio.run(story())
+    home.engine = create_engine(f"sqlite+aiosqlite:///{home.database}")
+
+    async def told() -> None:
+        assert await home.usage() == usages(*range(sum(map(len, appended.values()))))
+        for name, numbers in appended.items():
+            assert await home.chain(name) == audits(*numbers)
+        await home.engine.dispose()
+
+    asyncio.run(told())
+    assert list(home.journal.iterdir()) == []
