@@ -195,11 +195,12 @@ class Completion:
         index = progress.index
         if thought := said.reasoning_content or said.reasoning:
             found.append(Reasoning(thought, provider=self._provider, index=index))
-        texts = [said.content] if isinstance(said.content, str) else self._parts(said.content, index, found)
-        for text in texts:
-            if text or logprobs is not None:
-                found.append(Text(text, index, logprobs))
+        if isinstance(said.content, str):
+            if said.content or logprobs is not None:
+                found.append(Text(said.content, index, logprobs))
                 logprobs = None
+        else:
+            self._parts(said.content or (), index, found)
         if said.refusal:
             found.append(Refusal(said.refusal, index))
         if logprobs is not None:
@@ -209,18 +210,17 @@ class Completion:
         if said.function_call is not None:
             self._tool_call(_ToolCall(index=0, function=said.function_call), progress, found)
 
-    def _parts(self, parts: list[_Part] | None, index: int, found: list[Event]) -> list[str]:
-        """The texts among `parts`; reasoning and refusals among them go to `found`."""
-        texts: list[str] = []
-        for part in parts or ():
-            if part.thinking:
-                pieces = [part.thinking] if isinstance(part.thinking, str) else self._parts(part.thinking, index, found)
-                found += [Reasoning(piece, provider=self._provider, index=index) for piece in pieces]
-            if part.refusal:
+    def _parts(self, parts: Sequence[_Part], index: int, found: list[Event]) -> None:
+        for part in parts:
+            if isinstance(part.thinking, str):
+                found.append(Reasoning(part.thinking, provider=self._provider, index=index))
+            elif part.thinking is not None:
+                thoughts = [piece.text for piece in part.thinking if piece.text]
+                found += [Reasoning(thought, provider=self._provider, index=index) for thought in thoughts]
+            elif part.text:
+                found.append(Text(part.text, index))
+            elif part.refusal:
                 found.append(Refusal(part.refusal, index))
-            if part.text:
-                texts.append(part.text)
-        return texts
 
     def _tool_call(self, call: _ToolCall, progress: _Progress, found: list[Event]) -> None:
         function = call.function or _NO_FUNCTION

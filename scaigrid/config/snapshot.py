@@ -42,6 +42,7 @@ class Fund(msgspec.Struct, eq=False, kw_only=True):
                 limit=self.limit,
                 fund=True,
                 name=self.name,
+                until=self._until,
             )
         return bucket
 

@@ -1,7 +1,7 @@
-"""`python -m tests.conformance`: plays every recording and says which pass, which do not, and which are not run, and why.
+"""`python -m tests.conformance`: plays every recording and says which pass, which do not, which are not run, and why.
 
-The last line is one JSON object, `{"passed": ..., "failed": ..., "not_run": ...}`, that counts recorded exchanges: one has
-failed where any of its cases has, and is not run where none of them was. Further arguments go to pytest.
+The last line is one JSON object, `{"passed": ..., "failed": ..., "not_run": ...}`, that counts recorded exchanges: one
+has failed where any of its cases has, and is not run where none of them was. Further arguments go to pytest.
 """
 
 import io

@@ -9,6 +9,13 @@ from typing import Any, Final
 from tests.conformance.wire import is_list, is_object
 
 _BOUNDS: Final = ("max_completion_tokens", "max_tokens")
+_SILENT: Final[tuple[tuple[str, Any], ...]] = (
+    ("n", 1),
+    ("stream", False),
+    ("stop", []),
+    ("tools", []),
+    ("store", False),
+)
 _MARKS: Final = ("cache_control", "prompt_cache_breakpoint")
 
 
@@ -24,7 +31,7 @@ def openai(body: dict[str, Any]) -> dict[str, Any]:
     """
     said = _said(body)
     said.pop("stream_options", None)
-    for name, silent in (("n", 1), ("stream", False), ("stop", []), ("tools", []), ("store", False)):
+    for name, silent in _SILENT:
         if said.get(name) == silent:
             del said[name]
     for name in _BOUNDS:

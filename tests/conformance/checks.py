@@ -14,7 +14,7 @@ from tests.conformance import bodies, cuts, provider_openai, told
 from tests.conformance.plans import Embedded, Passed, Plan, Translated
 from tests.conformance.told import Broken, Reply, Told
 from tests.conformance.ways import KEY, Played, Question, Way, question
-from tests.conformance.wire import DONE, Frame, decoded, frames
+from tests.conformance.wire import DONE, Frame, decoded, frames, inner
 from tests.harness.recordings import Recorded
 
 
@@ -193,7 +193,7 @@ def _billed(usage: Usage | None, plan: Passed) -> list[str]:
     """Whether what is billed of a passed answer is what its provider said."""
     expected = provider_openai.usage(plan.recorded)
     if usage is None or expected is None:
-        return [] if usage is expected else [f"billed by {usage} instead of {expected}"]
+        return [] if usage is None and expected is None else [f"billed by {usage} instead of {expected}"]
     written = usage.cache_write + usage.cache_write_1h
     got = told.Tokens(
         input=usage.total_input,
@@ -254,7 +254,7 @@ def _end(last: Frame, codes: frozenset[Code]) -> list[str]:
         return [] if last.data == DONE else [f"the last event is {last.data[:200]!r} instead of the end"]
     if last.data == DONE:
         return ["a failure that ends like a success"]
-    code = (last.json.get("error") or {}).get("code")
+    code = inner(last.json, "error").get("code")
     return [] if code in codes else [f"the failure is {code} instead of {' or '.join(sorted(codes))}"]
 
 

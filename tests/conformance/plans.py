@@ -8,7 +8,7 @@ import msgspec
 from tests.conformance import bodies, cases, from_anthropic, provider_anthropic, provider_openai, to_native
 from tests.conformance.cases import NotRun
 from tests.conformance.told import Told
-from tests.conformance.wire import decoded, is_list
+from tests.conformance.wire import decoded, inner, is_list
 from tests.harness.recordings import Recorded
 
 CHAT: Final = "/chat/completions"
@@ -36,7 +36,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def wants_usage(self) -> bool:
-        return self.dialect == "native" or bool((self.asked.get("stream_options") or {}).get("include_usage"))
+        return self.dialect == "native" or bool(inner(self.asked, "stream_options").get("include_usage"))
 
 
 class Passed(Plan, frozen=True, kw_only=True):

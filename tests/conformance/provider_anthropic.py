@@ -12,8 +12,8 @@ import msgspec
 from scaigrid.errors import Code
 from tests.conformance import refusals
 from tests.conformance.provider_openai import cut, streams
-from tests.conformance.told import Called, Choice, Thought, Told, Tokens
-from tests.conformance.wire import decoded, frames
+from tests.conformance.told import Called, Choice, Thought, Tokens, Told
+from tests.conformance.wire import decoded, frames, inner
 from tests.harness.recordings import Recorded
 
 _FINISHES: Final[Mapping[str, str]] = {
@@ -111,7 +111,7 @@ def tokens(usage: dict[str, Any]) -> Tokens:
         output=usage["output_tokens"],
         cached=read,
         written=written,
-        reasoning=(usage.get("output_tokens_details") or {}).get("thinking_tokens") or 0,
+        reasoning=inner(usage, "output_tokens_details").get("thinking_tokens") or 0,
     )
 
 
@@ -132,7 +132,7 @@ def as_stream(recorded: Recorded) -> Recorded:
 
 def _events(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
     usage = {**message["usage"], "output_tokens": 1}
-    start = {**message, "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
+    start: dict[str, Any] = {**message, "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
     yield {"type": "message_start", "message": start}
     yield {"type": "ping"}
     for index, block in enumerate(message["content"]):

@@ -10,8 +10,8 @@ import msgspec
 
 from scaigrid.errors import Code
 from tests.conformance import refusals
-from tests.conformance.told import Called, Choice, Told, Tokens
-from tests.conformance.wire import DONE, Frame, decoded, frames, is_list, is_object
+from tests.conformance.told import Called, Choice, Tokens, Told
+from tests.conformance.wire import DONE, Frame, decoded, frames, inner, is_list, is_object
 from tests.harness.recordings import Recorded
 
 _FINISHES: Final[Mapping[str, str]] = {
@@ -93,7 +93,7 @@ def _streamed(text: str) -> Told:
     place, codes = broken if broken is not None else (len(found) - 1, frozenset[Code]())
     chunks = [frame.json for frame in found[:place]]
     usages = [chunk["usage"] for chunk in chunks if chunk.get("usage")]
-    choices = [(one, one.get("delta") or {}) for chunk in chunks for one in chunk["choices"]]
+    choices = [(one, inner(one, "delta")) for chunk in chunks for one in chunk["choices"]]
     return _told(choices, usages[-1] if usages else None, codes)
 
 
@@ -154,7 +154,7 @@ def tokens(said: dict[str, Any] | None) -> Tokens | None:
         return None
     completion, total = said.get("completion_tokens") or 0, said.get("total_tokens") or 0
     prompt = total - completion if said.get("prompt_tokens") is None else said["prompt_tokens"]
-    of_prompt, of_completion = (said.get(f"{name}_tokens_details") or {} for name in ("prompt", "completion"))
+    of_prompt, of_completion = inner(said, "prompt_tokens_details"), inner(said, "completion_tokens_details")
     cached = (of_prompt.get("cached_tokens"), said.get("cached_tokens"), said.get("num_cached_tokens"))
     return Tokens(
         input=prompt,
@@ -196,10 +196,11 @@ def as_stream(recorded: Recorded) -> Recorded:
     head = {name: value for name, value in body.items() if name != "choices"} | {"object": "chat.completion.chunk"}
     chunks: list[dict[str, Any]] = []
     for choice in body["choices"]:
-        for delta in _deltas(choice["message"]):
-            chunks.append({**head, "choices": [{"index": choice["index"], "delta": delta, "finish_reason": None}]})
-        end = {"index": choice["index"], "delta": {}, "finish_reason": choice["finish_reason"]}
-        chunks.append({**head, "choices": [end]})
+        told: list[tuple[dict[str, Any], str | None]] = [(delta, None) for delta in _deltas(choice["message"])]
+        chunks += [
+            {**head, "choices": [{"index": choice["index"], "delta": delta, "finish_reason": finish}]}
+            for delta, finish in (*told, ({}, choice["finish_reason"]))
+        ]
     if usage is not None:
         chunks.append({**head, "choices": [], "usage": usage})
     lines = [*(json.dumps(chunk, ensure_ascii=False) for chunk in chunks), DONE]

@@ -21,6 +21,7 @@ _STATUSES: Final[Mapping[int, Code]] = {
     429: Code.BACKEND_RATE_LIMITED,
     504: Code.BACKEND_TIMEOUT,
 }
+_FAILURES: Final = range(400, 600)
 _CALLERS_FAULT: Final = frozenset({400, 422})
 _CONTEXT: Final = re.compile(r"context|too long|too many tokens", re.IGNORECASE)
 _CONTENT: Final = re.compile(r"content.?(?:filter|policy|management)|safety", re.IGNORECASE)
@@ -37,9 +38,8 @@ def codes(status: int | None, body: str) -> frozenset[Code]:
     """
     error = _error(body)
     if status is None:
-        status = next(
-            (number for name in ("status_code", "status", "code") if is_status(number := error.get(name))), 500
-        )
+        numbers = [error.get(name) for name in ("status_code", "status", "code")]
+        status = next((number for number in numbers if isinstance(number, int) and number in _FAILURES), 500)
     if status not in _CALLERS_FAULT:
         return frozenset({_STATUSES.get(status, Code.BACKEND_ERROR)})
     text = json.dumps(error)
@@ -50,10 +50,6 @@ def codes(status: int | None, body: str) -> frozenset[Code]:
     if _CONTENT.search(text):
         return frozenset({Code.CONTENT_REFUSED, Code.VALIDATION_ERROR})
     return frozenset({Code.VALIDATION_ERROR})
-
-
-def is_status(number: object) -> bool:
-    return isinstance(number, int) and 400 <= number < 600
 
 
 def _error(body: str) -> dict[str, Any]:

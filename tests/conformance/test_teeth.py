@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import msgspec
@@ -17,6 +18,7 @@ from scaigrid.types import Done, Event, Reasoning, Start, Text, ToolCall, Usage
 from tests.conformance import cases, checks, plans
 from tests.conformance.plans import Passed, Translated
 from tests.conformance.ways import Inside
+from tests.harness.recordings import Recorded
 
 Frames = list[bytes]
 Events = list[Event]
@@ -175,7 +177,7 @@ def swaps_two_chunks(events: Events) -> Events:
     content = Text | ToolCall | Reasoning
     place = next(
         place
-        for place, (one, other) in enumerate(zip(events, events[1:], strict=False))
+        for place, (one, other) in enumerate(pairwise(events))
         if isinstance(one, content) and type(one) is type(other) and one != other
     )
     return [*events[:place], events[place + 1], events[place], *events[place + 2 :]]
@@ -263,7 +265,7 @@ DECODER_FAULTS: Sequence[tuple[Callable[[Events], Events], Sequence[str]]] = (
 )
 
 
-def recorded(name: str) -> cases.Recorded:
+def recorded(name: str) -> Recorded:
     return next(one for one in cases.fixtures() if str(one) == name)
 
 

@@ -1,9 +1,9 @@
 """Recorded calls of the OpenAI protocol, asked in the native dialect."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from tests.conformance.cases import NotRun
+from tests.conformance.wire import inner
 
 _SAME: Final = frozenset(
     {
@@ -23,6 +23,7 @@ _SAME: Final = frozenset(
     }
 )
 """Members that both spell alike; the native dialect takes null too."""
+_ELSEWHERE: Final = frozenset({"model", "messages", "stream_options", "tools"})
 _EFFORTS: Final = frozenset({"none", "minimal", "low", "medium", "high", "xhigh"})
 _BOUNDS: Final = frozenset({"max_tokens", "max_completion_tokens"})
 _FUNCTION: Final = frozenset({"name", "description", "parameters", "strict"})
@@ -33,17 +34,11 @@ def chat(request: dict[str, Any], provider: str) -> dict[str, Any]:
     asked: dict[str, Any] = {}
     options: dict[str, Any] = {}
     for name, value in request.items():
-        if name in ("model", "messages", "stream_options", "tools") or value is None:
+        if name in _ELSEWHERE or value is None or (name, value) == ("stop", []):
             continue
-        if name in _SAME:
-            if (name, value) != ("stop", []):
-                asked[name] = value
-        elif name in _BOUNDS:
-            asked["max_tokens"] = value
-        elif name == "tool_choice":
-            asked[name] = _tool_choice(value)
-        elif name == "reasoning_effort" and value in _EFFORTS:
-            asked["reasoning"] = {"effort": value}
+        said = _member(name, value)
+        if said:
+            asked |= said
         else:
             options[name] = value
     functions, others = _split_tools(request.get("tools") or [])
@@ -55,6 +50,19 @@ def chat(request: dict[str, Any], provider: str) -> dict[str, Any]:
         asked["provider_options"] = {provider: options}
     asked["messages"] = [_message(message) for message in request["messages"]]
     return asked
+
+
+def _member(name: str, value: Any) -> dict[str, Any]:
+    """A member in native words; empty where there are none."""
+    if name in _SAME:
+        return {name: value}
+    if name in _BOUNDS:
+        return {"max_tokens": value}
+    if name == "tool_choice":
+        return {name: _tool_choice(value)}
+    if name == "reasoning_effort" and value in _EFFORTS:
+        return {"reasoning": {"effort": value}}
+    return {}
 
 
 def embed(request: dict[str, Any]) -> dict[str, Any]:
@@ -133,11 +141,11 @@ def _only(part: dict[str, Any], known: set[str]) -> dict[str, Any]:
     return {name: value for name, value in said.items() if name in known or name == "type"}
 
 
-def _cached(part: Mapping[str, Any]) -> bool:
-    control, breakpoint_ = part.get("cache_control"), part.get("prompt_cache_breakpoint")
-    if (control or {}).get("ttl", "5m") != "5m" or (breakpoint_ or {}).get("ttl") is not None:
+def _cached(part: dict[str, Any]) -> bool:
+    marks = [inner(part, name) for name in ("cache_control", "prompt_cache_breakpoint")]
+    if any(mark.get("ttl", "5m") != "5m" for mark in marks):
         raise NotRun("messages[].content[].cache_control.ttl has no native meaning")
-    return control is not None or breakpoint_ is not None
+    return any(marks)
 
 
 def _source(url: str) -> dict[str, Any]:

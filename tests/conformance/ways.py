@@ -88,8 +88,8 @@ class Inside:
             return Played(None, _error(error, dialect))
         sent = Sent(request.url, dict(request.headers), request.body)
         if not 200 <= answer.status < 300:
-            error = adapter.error(answer.status, dict(answer.response_headers), b"".join(pieces))
-            return Played(sent, _error(error, dialect))
+            refusal = adapter.error(answer.status, dict(answer.response_headers), b"".join(pieces))
+            return Played(sent, _error(refusal, dialect))
         pipe: Pipe
         if adapter.dialect == call.dialect:
             pipe = adapter.relay(call)

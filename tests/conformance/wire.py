@@ -29,6 +29,12 @@ def is_list(value: object) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
 
 
+def inner(value: dict[str, Any], name: str) -> dict[str, Any]:
+    """The object that is the member `name`; an empty one where there is none."""
+    found = value.get(name)
+    return found if is_object(found) else {}
+
+
 def decoded(text: str | bytes) -> dict[str, Any]:
     """A JSON object. Raises ValueError for anything else."""
     value = json.loads(text)

@@ -132,10 +132,8 @@ async def test_cancelling_closes_the_provider_s_connection(upstream: Upstream, p
 
 
 async def test_cancelling_before_the_head_closes_the_provider_s_connection(
-    upstream: Upstream, provider: Endpoint, request: pytest.FixtureRequest
+    upstream: Upstream, provider: Endpoint
 ) -> None:
-    if isinstance(upstream, PyreqwestUpstream):
-        request.applymarker(pytest.mark.xfail(strict=True, reason=DETACHED))
     provider.then(silence)
     task = asyncio.create_task(drain(upstream, provider.url))
     seen = await provider.comes()
