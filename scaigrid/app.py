@@ -73,11 +73,23 @@ def load_config(path: Path, overrides: Overrides = Overrides()) -> Config:
     config = cast(Config, load(path, Composed, env=os.environ))
     given = {name: value for name, value in msgspec.structs.asdict(overrides).items() if value is not None}
     if given:
+        _judge(overrides)
         config = msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, **given))
         faults = [f"{'.'.join(map(str, where))}: {reason}" for where, reason in references.check(config, ADAPTERS)]
         if faults:
             raise Unfit("\n".join(faults))
     return config
+
+
+def _judge(overrides: Overrides) -> None:
+    """The bounds of the schema, for those values that do not come through it."""
+    faults: list[str] = []
+    if overrides.port is not None and not 1 <= overrides.port <= 65_535:
+        faults.append(f"--port: {overrides.port} is not a port: give 1 to 65535")
+    if overrides.workers is not None and overrides.workers < 1:
+        faults.append(f"--workers: {overrides.workers} is not a number of workers: give 1 or more")
+    if faults:
+        raise Unfit("\n".join(faults))
 
 
 def edge(app: ASGIApp, config: Config, services: Services) -> ASGIApp:

@@ -1,16 +1,15 @@
 """Litestar, which owns the routes: the inference surfaces as raw ASGI handlers, the control plane as controllers."""
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
-from litestar import Litestar, Request, Router, asgi
+from litestar import Litestar, Router, asgi
 from litestar.exceptions import LitestarException
 from litestar.types import Receive as LitestarReceive
 from litestar.types import Scope as LitestarScope
 from litestar.types import Send as LitestarSend
 
-from scaigrid.api import routes
-from scaigrid.api.faults import as_gateway_error
+from scaigrid.api import faults, routes
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send
 from scaigrid.config.schema import Config
 from scaigrid.errors import Code, GatewayError
@@ -31,7 +30,7 @@ def web(
             *api.open,
         ],
         lifespan=[runtime.lifespan],
-        exception_handlers={Exception: _raise},
+        exception_handlers={Exception: faults.surface},
         openapi_config=None,
         logging_config=None,
     )
@@ -47,11 +46,6 @@ def _surface(path: str, surfaces: ASGIApp) -> Any:
         await surfaces(scope, receive, send)  # type: ignore[arg-type]  # ASGI is untyped at this seam
 
     return surface
-
-
-def _raise(_request: Request[Any, Any, Any], error: Exception) -> NoReturn:
-    """Hands every failure outwards: our own `errors` link renders it, in the client's dialect."""
-    raise as_gateway_error(error) from error
 
 
 class _Unwrapped:

@@ -27,16 +27,17 @@ class Fund(msgspec.Struct, eq=False, kw_only=True):
     limit: int
     period: Period
     zone: ZoneInfo
+    _since: float = 0.0
     _until: float = 0.0
     _bucket: Bucket | None = None
 
     def at(self, now: float) -> Bucket:
         """The bucket of the period around `now` (seconds since the epoch)."""
         bucket = self._bucket
-        if bucket is None or now >= self._until or self._starts(bucket) > now:
-            start, self._until = bounds(self.period, self.zone, now)
+        if bucket is None or not self._since <= now < self._until:
+            self._since, self._until = bounds(self.period, self.zone, now)
             bucket = self._bucket = Bucket(
-                key=f"budget:{self.name}:{self.kind}:{int(start)}",
+                key=f"budget:{self.name}:{self.kind}:{int(self._since)}",
                 level=self.level,
                 kind=self.kind,
                 limit=self.limit,
@@ -45,10 +46,6 @@ class Fund(msgspec.Struct, eq=False, kw_only=True):
                 until=self._until,
             )
         return bucket
-
-    @staticmethod
-    def _starts(bucket: Bucket) -> float:
-        return float(bucket.key.rsplit(":", 1)[1])
 
 
 class Party(msgspec.Struct, frozen=True):

@@ -55,7 +55,7 @@ def _said(members: dict[str, Any]) -> dict[str, Any]:
 
 
 def _openai_tool(tool: dict[str, Any]) -> dict[str, Any]:
-    said = {"type": "function", **_said(tool)}
+    said: dict[str, Any] = {"type": "function", **_said(tool)}
     said.pop("cache_control", None)
     if "function" in said:
         said["function"] = _said(said["function"])

@@ -10,6 +10,15 @@ from tests.conformance.outside import Catalog, Outside
 from tests.conformance.ways import Inside
 
 
+@pytest.fixture(autouse=True)
+def readable(request: pytest.FixtureRequest) -> None:
+    """Fails the case of an exchange that could not be planned."""
+    if "plan" in request.fixturenames:
+        plan: object = request.getfixturevalue("plan")
+        if isinstance(plan, Exception):
+            raise plan
+
+
 @pytest.fixture(scope="session")
 def inside() -> Inside:
     return Inside(ADAPTERS)

@@ -16,7 +16,6 @@ from tests.conformance.ways import KEY, NOT_OF_THE_BODY, Played, Question, Sent
 from tests.harness.behaviours import answer, stream
 from tests.harness.eventually import PATIENCE, eventually
 from tests.harness.gateway import Gateway, Row
-from tests.harness.ports import LOOPBACK
 from tests.harness.provider import Behaviour, Headers, Provider
 from tests.harness.recordings import Recorded
 
@@ -85,7 +84,7 @@ class Outside:
             self._endpoints = {name: provider.at(f"/{name}") for name in kinds}
             addresses = {name: self._endpoints[name].url + self._path(name) for name in kinds}
             self._gateway = stack.enter_context(Gateway(self._catalog.config(addresses), self._directory))
-            connection = http.client.HTTPConnection(LOOPBACK, self._gateway.port, timeout=PATIENCE)
+            connection = http.client.HTTPConnection(urlsplit(self._gateway.url).netloc, timeout=PATIENCE)
             self._connection = stack.enter_context(closing(connection))
             self._stack = stack.pop_all()
         return self

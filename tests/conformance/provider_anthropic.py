@@ -42,7 +42,7 @@ def told(recorded: Recorded) -> Told:
     message, failed = _put_together(text) if streams(recorded) else (decoded(text), frozenset[Code]())
     choice = _choice(message["content"])
     if not failed:
-        choice.finish = _FINISHES[message["stop_reason"]]
+        choice.finish = _FINISHES.get(message["stop_reason"], "stop")
     return Told(choices={0: choice}, tokens=None if failed else tokens(message["usage"]), failed=failed)
 
 

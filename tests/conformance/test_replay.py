@@ -20,18 +20,18 @@ pytestmark = pytest.mark.xdist_group("conformance")
 CHATS = cases.exchanges(plans.CHAT)
 EMBEDDINGS = cases.exchanges(plans.EMBEDDINGS)
 MESSAGES = cases.exchanges(plans.MESSAGES)
-SIGNED = [one for one in MESSAGES if provider_anthropic.signs(one)]
+SIGNED = cases.where(MESSAGES, provider_anthropic.signs)
 STREAMED = "~streamed"
 
 
 def whole(chosen: Sequence[Recorded], plan: Planned) -> list[Recorded]:
     """Those with a plain answer whose call can be said."""
-    return [one for one in chosen if plans.is_whole(one) and not plans.cannot(plan, one)]
+    return cases.where(chosen, lambda one: plans.is_whole(one) and not plans.cannot(plan, one))
 
 
 def unsaid(chosen: Sequence[Recorded], plan: Planned) -> list[Recorded]:
     """Those whose call cannot be said, which leaves their answer."""
-    return [one for one in chosen if plans.cannot(plan, one)]
+    return cases.where(chosen, lambda one: plans.cannot(plan, one))
 
 
 @pytest.mark.parametrize("plan", cases.params("pass-through", Group([*CHATS, *EMBEDDINGS], plans.passed)))

@@ -23,13 +23,21 @@ def provider() -> Iterator[Provider]:
 
 @pytest.fixture(scope="session")
 def gateways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[dict[str, Any]], Gateway]]:
-    """Starts gateways that last as long as the session."""
+    """Starts gateways that last as long as the session, and end well with it."""
+    started: list[Gateway] = []
     with ExitStack() as running:
 
         def start(config: dict[str, Any]) -> Gateway:
-            return running.enter_context(Gateway(config, tmp_path_factory.mktemp("gateway")))
+            started.append(running.enter_context(Gateway(config, tmp_path_factory.mktemp("gateway"))))
+            return started[-1]
 
         yield start
+        assert [gateway.stop() for gateway in started] == [0] * len(started)
+    assert [line for gateway in started for line in gateway.strays()] == [], (
+        "standard output holds JSON and nothing else"
+    )
+    broken = [line for gateway in started for line in gateway.lines() if line["event"] == "unexpected_error"]
+    assert broken == []
 
 
 @pytest.fixture(scope="session")

@@ -26,17 +26,14 @@ Start = Callable[..., Gateway]
 
 @pytest.fixture
 def own(provider: Provider, request: pytest.FixtureRequest) -> Lane:
-    """A lane for a gateway of the test's own, without limits: load is part of the tests."""
+    """A lane for a gateway of the test's own."""
     return Lane(re.sub(r"\W+", "-", f"own-{abs(hash(request.node.nodeid)) % 10**8}"), provider)
 
 
 @pytest.fixture
 def config(own: Lane) -> dict[str, Any]:
-    made: dict[str, Any] = {"partners": {"default": {"limits": {"requests_per_minute": None}}}}
-    made["tenants"] = {"default": {"limits": {"requests_per_minute": None}}}
+    made: dict[str, Any] = {}
     own.declare(made)
-    made["users"][own.name]["limits"] = {"requests_per_minute": None}
-    made["keys"][own.name]["limits"] = {"requests_per_minute": None}
     return made
 
 

@@ -50,10 +50,10 @@ class Gateway:
         """`config` without its `server` section's port and directory, unless it says them itself."""
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
-        self.data = directory / "data"
         self.file = directory / "gateway.yaml"
         self.port = 0
-        self._config = {**config, "server": {"data_dir": str(self.data), **config.get("server", {})}}
+        self._config = {**config, "server": {"data_dir": str(directory / "data"), **config.get("server", {})}}
+        self.data = Path(self._config["server"]["data_dir"])
         self._arguments = arguments
         self._environment = {**os.environ, **(environment or {})}
         self._out = directory / "stdout"
@@ -98,6 +98,9 @@ class Gateway:
         code = self.process.poll()
         if code is not None:
             raise NotServing(code, self._err.read_text() + self._out.read_text())
+        if not self.stderr:
+            # Whoever answers on the port before this one has told where it listens is another gateway.
+            return False
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=PATIENCE)
         with suppress(OSError, http.client.HTTPException), closing(connection):
             connection.request("GET", "/health/ready")
@@ -170,8 +173,14 @@ class Gateway:
         return self._err.read_text() if self._err.exists() else ""
 
     def lines(self) -> list[dict[str, Any]]:
-        """The log, line by line. A line that is no JSON object is an error of the gateway's."""
-        return [json.loads(line) for line in self.stdout.splitlines(keepends=True) if line.endswith("\n")]
+        """The log, line by line."""
+        return [
+            json.loads(line) for line in self.stdout.splitlines(keepends=True) if line[0] == "{" and line[-1] == "\n"
+        ]
+
+    def strays(self) -> list[str]:
+        """What stands between the lines of the log and is none."""
+        return [line for line in self.stdout.splitlines() if not line.startswith("{")]
 
     def line(self, request_id: str) -> dict[str, Any]:
         """The access log's line of one request, awaited."""

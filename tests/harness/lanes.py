@@ -18,6 +18,7 @@ PRICES: Final = {"input": 3, "output": 15}
 """What users pay for a lane's models, per million tokens."""
 COST: Final = {"input": 1, "output": 5}
 """What a lane's providers charge."""
+UNLIMITED: Final = {"requests_per_minute": None}
 LIMITED: Final = {"context_window": 100_000, "max_output_tokens": 1_000, "prices": PRICES}
 HASTY: Final = {"connect": 5, "first_byte": 0.25, "idle": 0.25, "total": 20}
 IN_A_HURRY: Final = {"connect": 5, "first_byte": 20, "idle": 20, "total": 0.25}
@@ -54,10 +55,12 @@ class Lane:
     def declare(self, config: dict[str, Any]) -> None:
         """Adds the lane to a configuration."""
         name = self.name
+        config["partners"] = {"default": {"limits": UNLIMITED}}
+        config.setdefault("tenants", {})["default"] = {"limits": UNLIMITED}
         sections = ("users", "keys", "providers", "backends", "models")
         users, keys, providers, backends, models = (config.setdefault(section, {}) for section in sections)
-        users[name] = {"email": f"{name}@example.test"}
-        keys[name] = {"user": name, "key": self.key}
+        users[name] = {"email": f"{name}@example.test", "limits": UNLIMITED}
+        keys[name] = {"user": name, "key": self.key, "limits": UNLIMITED}
         for word, kind, endpoint in self._endpoints():
             backend = f"{name}-{word}"
             providers[backend] = {"type": kind, "base_url": endpoint.url, "api_key": self.provider_key}
@@ -150,7 +153,7 @@ STRANGERS: Final = ("expired", "suspended", "viewer", "confined", "barred", "poo
 
 def declare_strangers(config: dict[str, Any], model: str) -> None:
     """Adds them to a configuration; `model` is the only one that `confined` may use."""
-    config["tenants"] = {"default": {}, "closed": {"suspended": True}}
+    config["tenants"]["closed"] = {"suspended": True}
     for name in STRANGERS:
         config["users"][name] = {}
         config["keys"][name] = {"user": name, "key": secret(name)}

@@ -1,0 +1,170 @@
+"""What no section can judge alone: every such mistake is named by file, line and key, all of them in one run."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from scaigrid.app import load_config
+from scaigrid.config.load import ConfigErrors
+from scaigrid.config.schema import DEMO_KEY
+
+SOUND = """\
+users:
+  ann: {}
+keys:
+  ann: { user: ann, sha256: "%s" }
+providers:
+  up: { type: custom, base_url: "http://127.0.0.1:9" }
+backends:
+  one: { provider: up, model: m }
+models:
+  acme/chat:
+    unpriced: free
+    max_output_tokens: 100
+    route: { targets: [{ backend: one }] }
+""" % ("a" * 64)
+
+
+def errors(tmp_path: Path, text: str) -> list[str]:
+    """The errors of a file, without its directory."""
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigErrors) as caught:
+        load_config(path)
+    return [str(error).removeprefix(f"{tmp_path}/") for error in caught.value.errors]
+
+
+def test_a_sound_file_has_no_errors(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(SOUND)
+    assert list(load_config(path).models) == ["acme/chat"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "users:\n",
+            "tenants:\n  default: { partner: nobody }\nusers:\n",
+            "c.yaml:2: tenants.default.partner: there is no partner 'nobody' (declared: default)",
+        ),
+        (
+            "users:\n",
+            "partners:\n  north: {}\nusers:\n",
+            "c.yaml:2: partners: partners are declared but no tenants: declare the tenants that belong to them",
+        ),
+        (
+            "ann: {}",
+            "ann: { tenant: shop }",
+            "c.yaml:2: users.ann.tenant: there is no tenant 'shop' (declared: default)",
+        ),
+        ("user: ann", "user: bob", "c.yaml:4: keys.ann.user: there is no user 'bob' (declared: ann)"),
+        (
+            'sha256: "',
+            'models: [acme/gone], sha256: "',
+            "c.yaml:4: keys.ann.models[0]: there is no model 'acme/gone' (declared: acme/chat)",
+        ),
+        (
+            "providers:\n",
+            '  other: { user: ann, sha256: "%s" }\nproviders:\n' % ("a" * 64),
+            "c.yaml:5: keys.other: the same key as 'ann': each entry needs a key of its own",
+        ),
+        (
+            "type: custom",
+            "type: openia",
+            "c.yaml:6: providers.up.type: there is no provider type 'openia' "
+            "(declared: anthropic, custom, openai, simulator)",
+        ),
+        (
+            ', base_url: "http://127.0.0.1:9"',
+            "",
+            "c.yaml:6: providers.up.base_url: a provider of type custom has no public address: give one",
+        ),
+        (
+            "provider: up",
+            "provider: down",
+            "c.yaml:8: backends.one.provider: there is no provider 'down' (declared: up)",
+        ),
+        (
+            "backend: one",
+            "backend: two",
+            'c.yaml:13: models.acme/chat.route.targets[0].backend: there is no backend \'two\' (declared: one)',
+        ),
+        (
+            "{ backend: one }]",
+            "{ backend: one }, { backend: one }]",
+            "c.yaml:13: models.acme/chat.route.targets[1].backend: 'one' is a target of this route already",
+        ),
+        (
+            "{ backend: one }",
+            "{ backend: one, weight: 0 }",
+            'c.yaml:13: models.acme/chat.route.targets: every weight is 0, so nothing would be chosen first',
+        ),
+        (
+            "    unpriced: free\n",
+            "    unpriced: free\n    modality: image\n",
+            'c.yaml:14: models.acme/chat.route.targets[0].backend: '
+            "providers of type custom do not serve models of modality image",
+        ),
+        (
+            "    max_output_tokens: 100\n",
+            "",
+            None,
+        ),
+        (
+            "users:\n",
+            "budgets:\n  b: { scope: user, of: bob, period: daily, request_limit: 5 }\nusers:\n",
+            "c.yaml:2: budgets.b.of: there is no user 'bob' (declared: ann)",
+        ),
+        (
+            "users:\n",
+            "server: { workers: 2 }\nusers:\n",
+            "c.yaml:1: server.workers: 2 workers would each count by themselves on the memory store: "
+            "set `server.workers: 1`",
+        ),
+        (
+            "users:\n  ann: {}\nkeys:\n",
+            "server: { host: 0.0.0.0 }\nusers:\n  ann: {}\nkeys:\n"
+            "  demo: { user: ann, key: sgk_demo_0123456789abcdef0123456789abcdef }\n",
+            "c.yaml:5: keys.demo: this is the published demo key, and the gateway listens on 0.0.0.0: "
+            "make a key of your own",
+        ),
+    ],
+)
+def test_every_mistake_is_named_where_it_stands(tmp_path: Path, old: str, new: str, expected: str | None) -> None:
+    text = SOUND.replace(old, new, 1)
+    assert text != SOUND
+    if expected is None:
+        (tmp_path / "c.yaml").write_text(text)
+        load_config(tmp_path / "c.yaml")
+    else:
+        assert errors(tmp_path, text) == [expected]
+
+
+def test_the_demo_key_is_known_by_its_digest_too(tmp_path: Path) -> None:
+    digest = hashlib.sha256(DEMO_KEY.encode()).hexdigest()
+    text = "server: { host: 0.0.0.0 }\n" + SOUND.replace("a" * 64, digest)
+    assert errors(tmp_path, text)[0].startswith("c.yaml:5: keys.ann: this is the published demo key")
+
+
+def test_a_budget_needs_answers_that_are_bounded(tmp_path: Path) -> None:
+    text = SOUND.replace("    max_output_tokens: 100\n", "")
+    text += "budgets:\n  b: { scope: user, of: ann, period: daily, cost_limit: 5 }\n"
+    assert errors(tmp_path, text) == [
+        'c.yaml:11: models.acme/chat.max_output_tokens: '
+        "needed: budget 'b' can only be kept where answers are bounded"
+    ]
+
+
+def test_a_provider_that_needs_a_bound_says_so(tmp_path: Path) -> None:
+    text = SOUND.replace("    max_output_tokens: 100\n", "").replace("type: custom", "type: anthropic")
+    assert errors(tmp_path, text) == [
+        'c.yaml:11: models.acme/chat.max_output_tokens: '
+        "needed: providers of type anthropic refuse calls without a bound"
+    ]
+
+
+def test_all_mistakes_come_in_one_run_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = SOUND.replace("user: ann", "user: bob").replace("provider: up", "provider: down").replace("one }]", "two }]")
+    assert [error.split(": ")[0] for error in errors(tmp_path, text)] == ["c.yaml:4", "c.yaml:8", "c.yaml:13"]
