@@ -1,10 +1,12 @@
 """Litestar, which owns the routes: the inference surfaces as raw ASGI handlers, the control plane as controllers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from litestar import Litestar, Router, asgi
 from litestar.exceptions import LitestarException
+from litestar.types import ControllerRouterHandler
 from litestar.types import Receive as LitestarReceive
 from litestar.types import Scope as LitestarScope
 from litestar.types import Send as LitestarSend
@@ -23,13 +25,24 @@ def web(
 ) -> ASGIApp:
     """The application inside the edge links. `counted` puts the rate limit around the control plane."""
     api = routes(services, LedgerReader(runtime.engine), runtime, config)
+    control = [
+        Router("/", route_handlers=list(api.governed), middleware=[counted]),  # type: ignore[list-item]  # ASGI is untyped at this seam
+        *api.open,
+    ]
+    paths = [path for dialect in services.dialects for path in dialect.operations]
+    return assemble(paths, surfaces, control, runtime.lifespan)
+
+
+def assemble(
+    paths: Sequence[str],
+    surfaces: ASGIApp,
+    control: Sequence[ControllerRouterHandler],
+    lifespan: Callable[[Litestar], AbstractAsyncContextManager[None]],
+) -> ASGIApp:
+    """Litestar with the inference surfaces at `paths` and the routes of the control plane."""
     app = Litestar(
-        route_handlers=[
-            *(_surface(path, surfaces) for dialect in services.dialects for path in dialect.operations),
-            Router("/", route_handlers=list(api.governed), middleware=[counted]),  # type: ignore[list-item]  # ASGI is untyped at this seam
-            *api.open,
-        ],
-        lifespan=[runtime.lifespan],
+        route_handlers=[*(_surface(path, surfaces) for path in paths), *control],
+        lifespan=[lifespan],
         exception_handlers={Exception: faults.surface},
         openapi_config=None,
         logging_config=None,

@@ -119,10 +119,8 @@ def test_the_input_is_known_before_the_first_word() -> None:
 
 
 def test_without_usage_there_is_none() -> None:
-    assert plain([]) == plain([], usage=None) == streamed(begin(), event("message_delta", delta={"stop_reason": "end_turn"}) + event("message_stop")) == [
-        Start("msg_1"),
-        Done("stop"),
-    ]  # fmt: skip
+    bare = event("message_delta", delta={"stop_reason": "end_turn"}) + event("message_stop")
+    assert streamed(begin(), bare) == plain([]) == plain([], usage=None) == [Start("msg_1"), Done("stop")]
 
 
 @pytest.mark.parametrize("said", [5, [], {"input_tokens": "5"}, {"cache_creation": 5}])
@@ -154,8 +152,12 @@ def test_thinking_is_closed_by_its_signature() -> None:
     thoughts = [
         [block("thinking", thinking="a", signature=""), delta("signature_delta", signature="st")],
         [block("thinking", thinking="a", signature="st")],
-        [block("thinking"), delta("thinking_delta", thinking="a"), delta("signature_delta", signature="s")]
-        + [delta("signature_delta", signature="t")],
+        [
+            block("thinking"),
+            delta("thinking_delta", thinking="a"),
+            delta("signature_delta", signature="s"),
+            delta("signature_delta", signature="t"),
+        ],
     ]
     for events in thoughts:
         assert streamed(begin(), *events, stop(), end())[1:3] == wanted
@@ -317,20 +319,20 @@ def test_a_failure_inside_an_answer_is_that_failure(kind: str, code: Code) -> No
     assert broken(error.split(b"data: ")[1]) is code
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (None, "end_turn"),
-        ({}, "end_turn"),
-        ([5], "end_turn"),
-        ([{}], "end_turn"),
-        ([{"type": "text", "text": 5}], "end_turn"),
-        ([{"type": "redacted_thinking"}], "end_turn"),
-        ([{"type": "tool_use", "name": "f"}], "tool_use"),
-        ([], None),
-        ([], 5),
-    ],
-)
+NO_ANSWERS: list[Any] = [
+    (None, "end_turn"),
+    ({}, "end_turn"),
+    ([5], "end_turn"),
+    ([{}], "end_turn"),
+    ([{"type": "text", "text": 5}], "end_turn"),
+    ([{"type": "redacted_thinking"}], "end_turn"),
+    ([{"type": "tool_use", "name": "f"}], "tool_use"),
+    ([], None),
+    ([], 5),
+]
+
+
+@pytest.mark.parametrize(("content", "reason"), NO_ANSWERS)
 def test_a_plain_answer_that_is_none_is_a_broken_format(content: Any, reason: Any) -> None:
     with pytest.raises(GatewayError) as caught:
         plain(content, reason)

@@ -228,7 +228,7 @@ def test_a_tool_says_what_it_takes() -> None:
         Tool(name="g", parameters={}, strict=False),
         Tool(name="h"),
     )
-    nothing = {"type": "object", "properties": {}}
+    nothing: dict[str, Any] = {"type": "object", "properties": {}}
     assert said(Chat(messages=(user("Hi"),), tools=tools))["tools"] == [
         {"name": "f", "description": "d", "input_schema": schema, "strict": True},
         {"name": "g", "input_schema": nothing},

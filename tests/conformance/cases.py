@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
+from tests.conformance.wire import is_object
 from tests.harness import recordings
 from tests.harness.recordings import Recorded
 
@@ -49,8 +50,8 @@ def recorded() -> tuple[Recorded, ...]:
 
 
 def asks(one: Recorded, *suffixes: str) -> bool:
-    """Whether an exchange is a call with a JSON body to a path that ends so."""
-    called = one.method.upper() == "POST" and isinstance(one.request_json, dict)
+    """Whether an exchange is a call to a model, on a path that ends so."""
+    called = one.method.upper() == "POST" and is_object(one.request_json) and "model" in one.request_json
     return called and urlsplit(one.uri).path.endswith(suffixes)
 
 

@@ -244,7 +244,6 @@ async def test_an_answer_in_a_coding_that_nobody_asked_for_is_a_failure(upstream
     assert (await provider.comes()).header("accept-encoding") == "identity"
 
 
-
 async def test_a_redirect_is_an_answer_and_not_followed(upstream: Upstream, provider: Endpoint) -> None:
     provider.always(redirect(f"{provider.url}/elsewhere"))
     assert await ask(upstream, provider.url) == (307, b"")
