@@ -45,6 +45,10 @@ wheel:
 serve *args:
     {{ run }} scaigrid serve config/demo.yaml "$@"
 
+# play every recording over the gateway: what passes, what does not and why; arguments go to pytest
+conformance *args:
+    {{ run }} python -m tests.conformance "$@"
+
 # measurements; arguments go to benchmarks/
 bench *args:
     {{ run }} python -m benchmarks "$@"

@@ -1,8 +1,9 @@
 """Token counts as the OpenAI protocol reports them, put into disjoint classes.
 
 `prompt_tokens` holds what came from a cache or went into one, and `completion_tokens` the reasoning. Who speaks the
-protocol without being OpenAI strays a little: cache reads at the top level (Together, DeepSeek), cache writes
-(OpenRouter), reasoning beside the completion instead of in it (xAI), an embedding's total alone (Voyage).
+protocol without being OpenAI strays a little: cache reads at the top level (Together, DeepSeek, Mistral), cache
+writes (OpenRouter), reasoning beside the completion instead of in it (xAI) or in nothing but the total (Gemini), an
+embedding's total alone (Voyage).
 """
 
 from typing import Final
@@ -26,6 +27,7 @@ class _Reported(msgspec.Struct):
     total_tokens: Count = None
     cached_tokens: Count = None
     prompt_cache_hit_tokens: Count = None
+    num_cached_tokens: Count = None
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
 
@@ -44,12 +46,14 @@ def usage(raw: msgspec.Raw | None) -> Usage | None:
     total = tokens(said.total_tokens)
     output = tokens(said.completion_tokens)
     prompt = tokens(said.prompt_tokens) if said.prompt_tokens is not None else max(total - output, 0)
-    cached = of_prompt.cached_tokens or said.cached_tokens or said.prompt_cache_hit_tokens
+    # What is in the total and in no class was made too, and is billed by the provider: reasoning that it hides.
+    output = max(output, total - prompt)
+    cached = (
+        of_prompt.cached_tokens or said.cached_tokens or said.prompt_cache_hit_tokens or said.num_cached_tokens
+    )
     cache_read = min(tokens(cached), prompt)
     cache_write = min(tokens(of_prompt.cache_write_tokens), prompt - cache_read)
     reasoning = tokens(of_completion.reasoning_tokens)
-    if reasoning and total >= prompt + output + reasoning:
-        output += reasoning
     return Usage(
         input=prompt - cache_read - cache_write,
         cache_read=cache_read,

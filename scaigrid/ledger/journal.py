@@ -166,9 +166,14 @@ class Journal:
         """Closes the segment beside the loop: flushing 16 MiB takes longer than a token may wait."""
         if self._fd != _NOWHERE:
             self._segment.closed = True
-            self._retiring = [thread for thread in self._retiring if thread.is_alive()]
-            self._retiring.append(threading.Thread(target=_flush, args=(self._fd, self._segment.path)))
-            self._retiring[-1].start()
+            thread = threading.Thread(target=_flush, args=(self._fd, self._segment.path))
+            try:
+                thread.start()
+            except RuntimeError:
+                # No more threads. The record that filled the segment is kept all the same.
+                _flush(self._fd, self._segment.path)
+            else:
+                self._retiring = [*(one for one in self._retiring if one.is_alive()), thread]
             self._fd = _NOWHERE
 
     def _refusal(self, reason: str) -> GatewayError:

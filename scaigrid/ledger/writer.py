@@ -117,10 +117,7 @@ class LedgerWriter:
 
     async def _run(self) -> None:
         while not self._closing:
-            try:
-                await self._catch_up()
-            except Exception as error:  # noqa: BLE001  # a segment that cannot be read today may be readable later
-                self._stalled(error)
+            if not await self._attempt():
                 await self._pause(self._retry_most)
                 continue
             if not self.backlog and not self._closing:
@@ -128,10 +125,17 @@ class LedgerWriter:
                 self._journal.on_append(self._appended.set)
                 await self._appended.wait()
             await self._pause(self._interval)
+        await self._attempt()
+
+    async def _attempt(self) -> bool:
         try:
             await self._catch_up()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  # a segment that cannot be read today may be readable later
             self._stalled(error)
+            return False
+        if not self._closing:
+            self._resumed()
+        return True
 
     async def _catch_up(self) -> None:
         """Takes what there is; less where the gateway is closing and the database away."""

@@ -6,6 +6,7 @@ cancelled closes its connection at once, a chunk is handed on when it comes, and
 """
 
 import asyncio
+import select
 import ssl
 from collections.abc import Mapping
 from functools import cache, lru_cache
@@ -53,12 +54,14 @@ class _Connection(asyncio.Protocol):
         self._complete = False
         self._paused = False
         self._failure: UpstreamFailure | None = None
+        self._arrivals = select.poll()
 
     # -- what the transport tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self._transport = transport  # type: ignore[assignment]  # a stream transport, by uvloop or by asyncio
+        self._arrivals.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         parser = self._parser
@@ -73,16 +76,16 @@ class _Connection(asyncio.Protocol):
         self._wake()
 
     def eof_received(self) -> bool:
-        self._ended("the provider closed the connection early")
+        self._ended("the provider closed the connection early", cleanly=True)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._ended(f"the connection was lost: {exc or 'closed by the provider'}")
+        self._ended(f"the connection was lost: {exc or 'closed by the provider'}", cleanly=exc is None)
         self._transport = None
 
-    def _ended(self, reason: str) -> None:
+    def _ended(self, reason: str, *, cleanly: bool) -> None:
         if self._parser is not None and not self._complete:
-            if self._in_body and self._until_close():
+            if cleanly and self._in_body and self._until_close():
                 self._complete = True
             else:
                 self._fail(reason)
@@ -90,6 +93,11 @@ class _Connection(asyncio.Protocol):
         self._wake()
 
     # -- what the parser tells
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            # It must neither change the first one nor wait for the next call. The parser stops, and reports it.
+            raise ValueError("a second answer to one request")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head_size += len(name) + len(value)
@@ -130,6 +138,11 @@ class _Connection(asyncio.Protocol):
     @property
     def alive(self) -> bool:
         return self._transport is not None and not self._transport.is_closing() and self._failure is None
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing has come that the loop has not seen yet. On an idle connection that would be the provider's goodbye."""
+        return not self._arrivals.poll(0)
 
     def begin(self, head: bytes, body: bytes) -> None:
         """Sends a request; the connection is then this call's alone until it is released."""
@@ -300,8 +313,9 @@ class Http1Upstream:
         connections = self._idle.get(origin)
         while connections:
             connection = connections.pop()
-            if connection.alive:
+            if connection.alive and connection.quiet:
                 return connection
+            connection.abort()
         return None
 
     def keep(self, connection: _Connection) -> None:

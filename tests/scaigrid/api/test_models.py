@@ -162,6 +162,7 @@ def test_a_walk_through_the_pages_meets_every_model_once(names: set[str], limit:
             found, pagination = answer["data"]["items"], answer["pagination"]
             assert len(found) <= limit
             met += [item["slug"] for item in found]
+            assert len(met) <= len(names), "a page goes back"
             assert pagination["has_more"] is (pagination["next_cursor"] is not None)
             if not pagination["has_more"]:
                 return met

@@ -98,6 +98,14 @@ async def test_a_failed_transaction_leaves_nothing(engine: AsyncEngine) -> None:
         assert await connection.scalar(text("SELECT count(*) FROM t")) == 0
 
 
+async def test_the_driver_begins_no_transaction_by_itself(engine: AsyncEngine) -> None:
+    """Or it would be one without the lock, and ours inside of it an error."""
+    async with engine.connect() as connection:
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        await driver.execute("INSERT INTO t VALUES (1)")
+        assert not driver.in_transaction
+
+
 async def test_errors_do_not_repeat_values(engine: AsyncEngine) -> None:
     with pytest.raises(IntegrityError) as failed:
         async with writing(engine).begin() as connection:

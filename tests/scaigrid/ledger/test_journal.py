@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,19 @@ def test_where_no_next_segment_can_be_made_the_old_one_goes_on(tmp_path: Path, m
         [],
     ]
     journal.close()
+
+
+def test_a_segment_is_closed_where_no_thread_can_be_had_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    journal = Journal(tmp_path, "w", segment_bytes=1)
+    for number in range(3):
+        journal.append(usage_row(number))
+    journal.close()
+    assert ids(tmp_path) == [usage_row(number).id for number in range(3)]
+    assert len(segments(tmp_path)) == 4
 
 
 def test_a_sealed_journal_takes_no_more(journal: Journal) -> None:

@@ -499,6 +499,27 @@ class TestDamage:
         assert [line["event"] for line in logs] == ["ledger_stalled", "ledger_resumed"]
 
 
+async def test_a_writer_whose_trouble_is_over_is_healthy_without_a_further_record(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = Path.unlink
+    failures = [OSError(5, os.strerror(5))]
+
+    def stubborn(path: Path, missing_ok: bool = False) -> None:
+        if failures:
+            raise failures.pop()
+        unlink(path, missing_ok=missing_ok)
+
+    await home.leave("old", usage_row(0))
+    monkeypatch.setattr(Path, "unlink", stubborn)
+    with structlog.testing.capture_logs() as logs:
+        async with home.running() as (_, writer):
+            await becomes(lambda: len(logs) == 3, "the trouble came and went")
+            assert writer.healthy
+    assert [line["event"] for line in logs] == ["ledger_orphans_found", "ledger_stalled", "ledger_resumed"]
+    assert await home.usage() == usages(0)
+
+
 class Fate:
     """What becomes of each transaction: it fails before it begins, or after it, as when the answer is lost."""
 

@@ -14,10 +14,9 @@ from scaigrid.upstream.port import Upstream, UpstreamFailure, UpstreamTimeout, U
 from tests.harness.behaviours import Then, answer, cut, gated, raw, redirect, reset, silence, stalled, stream
 from tests.harness.eventually import becomes
 from tests.harness.ports import refusing_port, silent_port
-from tests.harness.provider import Behaviour, Endpoint, Gate, Provider
+from tests.harness.provider import Behaviour, Conversation, Endpoint, Gate, Provider
 
 UPSTREAMS: dict[str, Callable[[], Upstream]] = {"httpx": HttpxUpstream, "http1": Http1Upstream}
-DETACHED = "pyreqwest 0.15.1 drops the handle of a call that is cancelled before its head, and the call runs on"
 MIB = 1024 * 1024
 CONNECT = 5.0
 
@@ -43,6 +42,24 @@ def provider(running: Provider, request: pytest.FixtureRequest) -> Endpoint:
 
 def to(url: str, body: bytes = b"{}") -> UpstreamRequest:
     return UpstreamRequest("POST", f"{url}/chat", (("content-type", "application/json"), ("x-key", "k")), body)
+
+
+def reset_after(data: bytes) -> Behaviour:
+    async def behave(conversation: Conversation) -> None:
+        await conversation.write(data)
+        conversation.reset()
+
+    return behave
+
+
+def closing_later(body: bytes) -> Behaviour:
+    """Promises to keep the connection, and then does not."""
+
+    async def behave(conversation: Conversation) -> None:
+        await conversation.answer(200, [], body)
+        conversation.complete = False
+
+    return behave
 
 
 async def ask(upstream: Upstream, url: str, *, limit: int = MIB, stream: bool = False) -> tuple[int, bytes]:
@@ -121,26 +138,17 @@ async def test_leaving_the_block_closes_the_provider_s_connection(upstream: Upst
     assert await becomes(seen.left.is_set, "the provider sees its connection closed")
 
 
-async def test_cancelling_closes_the_provider_s_connection(upstream: Upstream, provider: Endpoint) -> None:
-    provider.then(stream(b"one", Then.STALL))
+@pytest.mark.parametrize("behaviour", [stream(b"one", Then.STALL), silence], ids=["in the body", "before the head"])
+async def test_cancelling_closes_the_provider_s_connection(
+    upstream: Upstream, provider: Endpoint, behaviour: Behaviour
+) -> None:
+    provider.then(behaviour)
     task = asyncio.create_task(drain(upstream, provider.url))
     seen = await provider.comes()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await becomes(seen.left.is_set, "the provider sees its connection closed")
-
-
-async def test_cancelling_before_the_head_closes_the_provider_s_connection(
-    upstream: Upstream, provider: Endpoint
-) -> None:
-    provider.then(silence)
-    task = asyncio.create_task(drain(upstream, provider.url))
-    seen = await provider.comes()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert await becomes(seen.left.is_set, "the provider sees its connection closed", seconds=2)
 
 
 async def test_a_connection_is_used_again(upstream: Upstream, running: Provider, provider: Endpoint) -> None:
@@ -219,6 +227,84 @@ async def test_a_body_that_declares_no_length_ends_with_the_connection(upstream:
     assert await ask(upstream, provider.url) == (200, b"all")
 
 
+async def test_such_a_body_that_is_reset_is_a_failure(upstream: Upstream, provider: Endpoint) -> None:
+    """Its end is the connection's, so only the way in which that ended tells whether it is whole."""
+    provider.always(reset_after(b"HTTP/1.1 200 OK\r\n\r\nnot al"))
+    with pytest.raises(UpstreamFailure):
+        await ask(upstream, provider.url)
+
+
+async def test_what_comes_ahead_of_the_answer_is_not_the_answer(upstream: Upstream, provider: Endpoint) -> None:
+    """Interim answers (RFC 9110, section 15.2)."""
+    early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: <x>\r\n\r\n"
+    provider.always(raw(early + b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\n{}"))
+    async with upstream.send(to(provider.url), connect_timeout=CONNECT, stream=False) as response:
+        assert (response.status, "link" in response.headers) == (201, False)
+        assert await response.read(MIB) == b"{}"
+
+
+async def test_what_comes_after_the_answer_changes_nothing(upstream: Upstream, provider: Endpoint) -> None:
+    """Nor is it taken for the answer to the next call."""
+    smuggled = b"HTTP/1.1 500 Oops\r\ncontent-length: 3\r\n\r\nbad"
+    provider.then(raw(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}" + smuggled), answer(b"next"))
+    assert await ask(upstream, provider.url) == (200, b"{}")
+    assert await ask(upstream, provider.url) == (200, b"next")
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_an_answer_without_a_body_is_whole(upstream: Upstream, provider: Endpoint, status: int) -> None:
+    provider.then(raw(f"HTTP/1.1 {status} Nothing\r\n\r\n".encode()))
+    assert await ask(upstream, provider.url) == (status, b"")
+
+
+async def test_a_connection_that_the_provider_has_closed_is_not_used_again(
+    upstream: Upstream, running: Provider, provider: Endpoint
+) -> None:
+    provider.then(closing_later(b"one"), answer(b"two"))
+    assert await ask(upstream, provider.url) == (200, b"one")
+    await becomes(lambda: not running.connections, "the provider has closed every connection")
+    assert await ask(upstream, provider.url) == (200, b"two")
+
+
+async def test_many_calls_at_once_each_get_their_own_answer(upstream: Upstream, provider: Endpoint) -> None:
+    async def echo(conversation: Conversation) -> None:
+        await conversation.answer(200, [], conversation.request.body)
+
+    provider.always(echo)
+
+    async def one(text: bytes) -> bytes:
+        async with upstream.send(to(provider.url, text), connect_timeout=CONNECT, stream=False) as response:
+            return await response.read(MIB)
+
+    bodies = [b"%d" % number * 1000 for number in range(60)]
+    assert await asyncio.gather(*map(one, bodies)) == bodies
+
+
+async def test_a_stream_that_nobody_reads_is_not_gathered(upstream: Upstream, provider: Endpoint) -> None:
+    """What is not read stays with the provider, who has to wait: so the gateway's memory is bounded."""
+    sent: list[int] = []
+
+    async def pour(conversation: Conversation) -> None:
+        await conversation.head(200, [("transfer-encoding", "chunked")])
+        for number in range(500):
+            await conversation.chunk(b"x" * 100_000)
+            sent.append(number)
+        await conversation.end()
+
+    provider.then(pour)
+    async with upstream.send(to(provider.url), connect_timeout=CONNECT, stream=True) as response:
+        total = len(await response.chunk())
+        before = -1
+        while before != (before := len(sent)):
+            # As long as the provider sends more between two other calls, it has not been made to wait.
+            provider.then(answer(b"{}"))
+            await ask(upstream, provider.url)
+        assert len(sent) < 250
+        while piece := await response.chunk():
+            total += len(piece)
+    assert total == 50_000_000
+
+
 @pytest.mark.parametrize(
     "behaviour",
     [stalled(b"x" * 70_000, declared=200_000), stream(*[b"x" * 60_000] * 3, Then.STALL)],
@@ -242,6 +328,11 @@ async def test_an_answer_in_a_coding_that_nobody_asked_for_is_a_failure(upstream
     with pytest.raises(UpstreamFailure, match="encoded its answer"):
         await ask(upstream, provider.url)
     assert (await provider.comes()).header("accept-encoding") == "identity"
+
+
+async def test_a_coding_that_is_none_is_taken(upstream: Upstream, provider: Endpoint) -> None:
+    provider.then(answer(b"{}", headers=[("content-encoding", "Identity")]))
+    assert await ask(upstream, provider.url) == (200, b"{}")
 
 
 async def test_a_redirect_is_an_answer_and_not_followed(upstream: Upstream, provider: Endpoint) -> None:
