@@ -48,9 +48,7 @@ def usage(raw: msgspec.Raw | None) -> Usage | None:
     prompt = tokens(said.prompt_tokens) if said.prompt_tokens is not None else max(total - output, 0)
     # What is in the total and in no class was made too, and is billed by the provider: reasoning that it hides.
     output = max(output, total - prompt)
-    cached = (
-        of_prompt.cached_tokens or said.cached_tokens or said.prompt_cache_hit_tokens or said.num_cached_tokens
-    )
+    cached = of_prompt.cached_tokens or said.cached_tokens or said.prompt_cache_hit_tokens or said.num_cached_tokens
     cache_read = min(tokens(cached), prompt)
     cache_write = min(tokens(of_prompt.cache_write_tokens), prompt - cache_read)
     reasoning = tokens(of_completion.reasoning_tokens)

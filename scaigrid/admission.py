@@ -40,12 +40,15 @@ async def admit(exchange: Exchange, services: Services) -> None:
 
 
 async def conclude(exchange: Exchange, services: Services) -> None:
-    """Settles what the call took to what it used; gives all of it back where no provider was ever asked."""
+    """Settles what the call took to what it used; gives all of it back where no provider was ever asked.
+
+    A request that is no inference call was answered by whatever stands further in, and counts as one request.
+    """
     lease = exchange.lease
     if lease is None:
         return
     exchange.lease = None
-    if not exchange.attempts:
+    if exchange.call is not None and not exchange.attempts:
         await services.limiter.release(lease)
         return
     used: dict[str, int] = {}
@@ -65,7 +68,7 @@ def _used(exchange: Exchange, bucket: Bucket) -> int:
     if bucket.kind == "tokens":
         return exchange.usage.total if exchange.usage is not None else 0
     if bucket.kind == "requests":
-        return int(exchange.served)
+        return int(exchange.served or exchange.call is None)
     return 0
 
 

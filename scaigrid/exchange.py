@@ -18,7 +18,8 @@ from scaigrid.ledger.records import Outcome, UsageSource
 from scaigrid.limiter import Take
 from scaigrid.types import Usage
 
-_KEY = "scaigrid.exchange"
+KEY = "scaigrid.exchange"
+"""Where the exchange lives in the ASGI scope."""
 
 
 class Attempt(msgspec.Struct, eq=False, kw_only=True):
@@ -85,7 +86,7 @@ class Exchange(msgspec.Struct, eq=False, kw_only=True):
 
 def exchange_of(scope: Scope) -> Exchange | None:
     """The exchange of a request, None where no link has opened one."""
-    found: Exchange | None = scope.get(_KEY)
+    found: Exchange | None = scope.get(KEY)
     return found
 
 
@@ -95,7 +96,7 @@ def attach(scope: Scope, exchange: Exchange, send: Send) -> Send:
     The one wrapper of a request, whatever the number of links: it adds the headers that links have gathered, and
     notes the status, the first byte and the size.
     """
-    scope[_KEY] = exchange
+    scope[KEY] = exchange
 
     async def noted(message: Message) -> None:
         if message["type"] == "http.response.start":

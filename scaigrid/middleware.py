@@ -10,7 +10,7 @@ from scaigrid.clock import Clock
 from scaigrid.config.strict import Strict
 from scaigrid.config.snapshot import Current
 from scaigrid.dialect import Dialect
-from scaigrid.exchange import Exchange, attach, exchange_of
+from scaigrid.exchange import KEY, Exchange, attach
 from scaigrid.health import Health
 from scaigrid.ids import accepted, new_id
 from scaigrid.ledger.records import Recorder
@@ -63,7 +63,7 @@ class Link(msgspec.Struct, Generic[ConfigT], frozen=True, eq=False):
 
 def begin(scope: Scope, send: Send, services: Services) -> tuple[Exchange, Send]:
     """The exchange of an HTTP request, opened where no link further out has done so."""
-    exchange = exchange_of(scope)
+    exchange: Exchange | None = scope.get(KEY)
     if exchange is not None:
         return exchange, send
     clock = services.clock

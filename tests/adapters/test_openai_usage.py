@@ -41,9 +41,10 @@ def test_no_usage_is_none_and_not_nothing() -> None:
             {"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 3}},
             Usage(input=5, cache_read=2, cache_write=3),
         ),
-        # Cache reads at the top level (Together, DeepSeek).
+        # Cache reads at the top level (Together, DeepSeek, Mistral).
         ({"prompt_tokens": 10, "cached_tokens": 4}, Usage(input=6, cache_read=4)),
         ({"prompt_tokens": 10, "prompt_cache_hit_tokens": 4}, Usage(input=6, cache_read=4)),
+        ({"prompt_tokens": 10, "num_cached_tokens": 4}, Usage(input=6, cache_read=4)),
         # Reasoning beside the completion (xAI), which the total gives away.
         (
             {
@@ -54,6 +55,10 @@ def test_no_usage_is_none_and_not_nothing() -> None:
             },
             Usage(input=10, output=103, reasoning=100),
         ),
+        # Reasoning that only the total knows of (Gemini).
+        ({"prompt_tokens": 35, "completion_tokens": 12, "total_tokens": 109}, Usage(input=35, output=74)),
+        # A total that is too small says nothing.
+        ({"prompt_tokens": 35, "completion_tokens": 12, "total_tokens": 1}, Usage(input=35, output=12)),
         # An embedding's total alone (Voyage).
         ({"total_tokens": 6}, Usage(input=6)),
         # What cannot be.
@@ -105,4 +110,4 @@ def test_no_token_is_counted_twice_whatever_is_said(
     assert meant.reasoning <= meant.output
     if prompt is not None:
         assert meant.total_input == max(prompt, 0)
-    assert meant.output in (max(output or 0, 0), max(output or 0, 0) + max(thought or 0, 0))
+    assert meant.total == max(total or 0, max(prompt or 0, 0) + max(output or 0, 0))

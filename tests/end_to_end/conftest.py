@@ -51,7 +51,7 @@ def lanes(provider: Provider, gateways: Callable[[dict[str, Any]], Gateway]) -> 
             config: dict[str, Any] = {}
             for lane in batch:
                 lane.declare(config)
-            declare_strangers(config, batch[0].model("openai"))
+            declare_strangers(config, batch[0].model("embed"))
             gateway = gateways(config)
             yield from (lane.join(gateway) for lane in batch)
             first += LANES

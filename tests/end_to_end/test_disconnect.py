@@ -29,7 +29,7 @@ def one_row(lane: Lane) -> Row:
 
 
 def watched(lane: Lane) -> None:
-    """Returns once the call that is open has lasted so long that the gateway watches its client: others came and went."""
+    """Returns once the open call has lasted so long that the gateway watches its client: others came and went."""
     clock = SystemClock()
     begun = clock.monotonic()
     while clock.monotonic() < begun + 2 * WATCH_AFTER:

@@ -53,11 +53,18 @@ def sending(body: bytes, **headers: str) -> Callable[[Lane, str], httpx.Response
     return lambda lane, dialect: post(lane, dialect, body, **headers)
 
 
+def plan(lane: Lane, model: str, behaviour: Behaviour) -> None:
+    """Every backend of the model does this."""
+    (lane.anthropic if model == "anthropic" else lane.openai).then(behaviour)
+    if model == "hasty":
+        lane.second.then(behaviour)
+
+
 def answered(behaviour: Behaviour, model: str = "openai") -> Callable[[Lane, str], httpx.Response]:
     """The provider does this to a plain call."""
 
     def act(lane: Lane, dialect: str) -> httpx.Response:
-        (lane.anthropic if model == "anthropic" else lane.openai).then(behaviour)
+        plan(lane, model, behaviour)
         return post(lane, dialect, chat(lane.model(model)))
 
     return act
@@ -67,7 +74,7 @@ def streamed(behaviour: Behaviour, model: str = "openai") -> Callable[[Lane, str
     """The provider does this to a streamed call."""
 
     def act(lane: Lane, dialect: str) -> httpx.Response:
-        (lane.anthropic if model == "anthropic" else lane.openai).then(behaviour)
+        plan(lane, model, behaviour)
         return post(lane, dialect, chat(lane.model(model), stream=True))
 
     return act

@@ -23,6 +23,7 @@ from tests.harness.ports import LOOPBACK, free_port
 
 _TRIES: Final = 5
 _TAKEN: Final = "is taken"
+_BANNER: Final = "ScaiGrid "
 
 Row = dict[str, Any]
 
@@ -98,7 +99,7 @@ class Gateway:
         code = self.process.poll()
         if code is not None:
             raise NotServing(code, self._err.read_text() + self._out.read_text())
-        if not self.stderr:
+        if not self.stderr.startswith(_BANNER):
             # Whoever answers on the port before this one has told where it listens is another gateway.
             return False
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=PATIENCE)
@@ -204,7 +205,7 @@ class Gateway:
         where = " AND ".join([f'"{name}" = ?' for name in equal]) or "1"
         with closing(sqlite3.connect(f"file:{self.data / 'scaigrid.db'}?mode=ro", uri=True)) as connection:
             connection.row_factory = sqlite3.Row
-            found = connection.execute(f'SELECT * FROM "{table}" WHERE {where} ORDER BY id', tuple(equal.values()))  # noqa: S608 - names from tests
+            found = connection.execute(f'SELECT * FROM "{table}" WHERE {where} ORDER BY rowid', tuple(equal.values()))  # noqa: S608 - names from tests
             return [dict(row) for row in found]
 
     def usage(self, count: int, **equal: object) -> list[Row]:

@@ -36,8 +36,8 @@ class Lane:
     """One test's part of a gateway.
 
     Models, each by its last word: `openai` and `anthropic` have one backend of that type, `two` an OpenAI one and
-    then another, `mixed` an OpenAI one and then an Anthropic one, `hasty` and `hurried` short deadlines, `free` costs
-    nothing, `disabled` answers nobody, `embed` makes vectors.
+    then another, `mixed` an OpenAI one and then an Anthropic one, `hasty` is `two` with short deadlines, `hurried` has
+    little time in all, `free` costs nothing, `unpriced` and `disabled` answer nobody, `embed` makes vectors.
     """
 
     def __init__(self, name: str, provider: Provider) -> None:
@@ -81,7 +81,7 @@ class Lane:
             "anthropic": {**LIMITED, "route": self._route("anthropic")},
             "two": {**LIMITED, "route": self._route("first", "second")},
             "mixed": {**LIMITED, "route": self._route("first", "anthropic")},
-            "hasty": {**LIMITED, "route": {**self._route("first"), "deadlines": HASTY}},
+            "hasty": {**LIMITED, "route": {**self._route("first", "second"), "deadlines": HASTY}},
             "hurried": {**LIMITED, "route": {**self._route("first"), "deadlines": IN_A_HURRY}},
             "free": {"unpriced": "free", "max_output_tokens": 1_000, "route": self._route("first")},
             "unpriced": {"unpriced": "refuse", "max_output_tokens": 1_000, "route": self._route("first")},

@@ -83,7 +83,7 @@ def test_a_child_whose_parent_died_before_it_could_ask_goes_too() -> None:
     done = subprocess.run([sys.executable, "-c", ORPHANED], capture_output=True, text=True, check=True)
     pid, *rest = done.stdout.split()
     assert rest == []
-    assert gone(int(pid))
+    eventually(lambda: gone(int(pid)), "the child is gone")
 
 
 def test_elsewhere_than_on_linux_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -339,7 +339,9 @@ async def test_a_walk_through_the_pages_meets_every_row_once_newest_first(ledger
     query = f"?limit={limit}"
     while query:
         answer = (await plane.get(f"/v1/accounting/usage{query}", "user")).json
-        met += [item["id"] for item in answer["data"]["items"]]
+        found = [item["id"] for item in answer["data"]["items"]]
+        assert 0 < len(found) <= limit
+        met += found
         assert len(met) <= len(rows), "a page goes back"
         pagination = answer["pagination"]
         assert pagination["has_more"] is (pagination["next_cursor"] is not None)

@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httptools
@@ -71,7 +71,7 @@ async def test_every_way_not_to_connect_is_a_failure_of_the_port(
         raise kind(1, "why")
 
     monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", refuse)
-    with pytest.raises(UpstreamFailure, match="no connection to 127.0.0.1:1") as caught:
+    with pytest.raises(UpstreamFailure, match=r"no connection to 127\.0\.0\.1:1") as caught:
         await ask(Http1Upstream(), to("http://127.0.0.1:1/"))
     assert not isinstance(caught.value, UpstreamTimeout)
 
@@ -126,22 +126,42 @@ async def test_another_protocol_is_a_failure(provider: Endpoint) -> None:
 async def test_a_connection_that_is_not_needed_grows_old_and_is_closed(
     provider: Endpoint, running: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two at once leave two behind; time passes twice as fast as the younger one's use."""
+    monkeypatch.setattr(http1, "IDLE_SECONDS", 0.02)
+    provider.always(answer(b"{}"))
+    upstream = Http1Upstream()
+    await ask(upstream, to(provider.url))
+    await becomes(lambda: not running.connections, "the old connection is closed")
+    await upstream.aclose()
+
+
+async def test_a_connection_that_was_just_used_outlives_an_old_one(
+    provider: Endpoint, running: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two calls at once leave two connections behind; the pool looks when the first of them is old."""
+    looks: list[Callable[[], None]] = []
+    loop = asyncio.get_running_loop()
     gate = Gate()
     provider.then(stream(gate, b"one"), answer(b"two"))
     upstream = Http1Upstream()
     slow = asyncio.create_task(ask(upstream, to(provider.url)))
     await provider.comes()
-    await ask(upstream, to(provider.url))
-    gate.open()
-    await slow
-    assert len(running.connections) == 2
-    loop = asyncio.get_running_loop()
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "call_later", lambda _, look: looks.append(look))
+        await ask(upstream, to(provider.url))
     now = loop.time()
-    monkeypatch.setattr(loop, "time", lambda: now + IDLE_SECONDS + 1)
-    upstream._drop_old()
-    monkeypatch.undo()
-    await becomes(lambda: not running.connections, "the old connections are closed")
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "time", lambda: now + IDLE_SECONDS / 2)
+        gate.open()
+        await slow
+    assert len(running.connections) == 2
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "time", lambda: now + IDLE_SECONDS + 1)
+        looks[0]()
+    await becomes(lambda: len(running.connections) == 1, "the old connection is closed")
+    provider.then(answer(b"three"))
+    before = running.connected
+    assert await ask(upstream, to(provider.url)) == (200, b"three")
+    assert running.connected == before
     await upstream.aclose()
 
 
@@ -174,6 +194,24 @@ async def test_what_comes_while_nobody_asks_costs_the_connection(provider: Endpo
     await upstream.aclose()
 
 
-def test_certificates_are_verified() -> None:
-    context = http1._tls()
+async def test_certificates_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    async def connect(*_: object, **how: Any) -> None:
+        asked.append(how)
+        raise OSError
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", connect)
+    with pytest.raises(UpstreamFailure):
+        await ask(Http1Upstream(), to("https://provider.example.test/v1"))
+    (how,) = asked
+    context: ssl.SSLContext = how["ssl"]
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert how["server_hostname"] == "provider.example.test"
+    assert context.cert_store_stats()["x509_ca"] > 50
+
+
+async def test_a_provider_that_speaks_no_tls_is_a_failure(provider: Endpoint, running: Provider) -> None:
+    provider.always(answer(b"{}"))
+    with pytest.raises(UpstreamFailure):
+        await ask(Http1Upstream(), to(f"https://127.0.0.1:{running.port}/v1"))
