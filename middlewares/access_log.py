@@ -136,7 +136,9 @@ def _line(exchange: Exchange, scope: Scope, status: int, seconds: float, overhea
         cost=exchange.cost,
         bytes=exchange.bytes_sent,
         code=exchange.error.code.value if exchange.error else None,
-        tried=tuple(f"{a.backend.name}: {a.error.code if a.error else 'ok'}" for a in attempts) if len(attempts) > 1 else (),
+        tried=tuple(f"{a.backend.name}: {a.error.code if a.error else 'ok'}" for a in attempts)
+        if len(attempts) > 1
+        else (),
     )
 
 

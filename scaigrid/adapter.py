@@ -16,7 +16,9 @@ from scaigrid.types import Event, Usage
 
 Header = tuple[str, str]
 
-FEATURES = frozenset({"chat", "embed", "stream", "tools", "images", "audio", "files", "reasoning", "json_schema", "n", "logprobs"})
+FEATURES = frozenset(
+    {"chat", "embed", "stream", "tools", "images", "audio", "files", "reasoning", "json_schema", "n", "logprobs"}
+)
 """Everything an adapter can claim in `can`."""
 
 

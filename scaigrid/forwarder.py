@@ -154,7 +154,9 @@ class _Attempt:
         except UpstreamTimeout:
             failure = GatewayError(Code.BACKEND_TIMEOUT, "The provider could not be reached in time.")
         except UpstreamTooLarge:
-            failure = GatewayError(Code.UPSTREAM_SHAPE_MISMATCH, "The provider's answer is larger than the gateway takes.")
+            failure = GatewayError(
+                Code.UPSTREAM_SHAPE_MISMATCH, "The provider's answer is larger than the gateway takes."
+            )
         except UpstreamFailure as error:
             # The text stays inside: it names addresses.
             _log.warning("upstream_failed", backend=backend.name, reason=str(error))

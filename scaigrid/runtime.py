@@ -72,7 +72,9 @@ class Runtime:
     async def lifespan(self, _app: object) -> AsyncIterator[None]:
         """Opens the ledger and rebuilds the budgets from it; at the end writes everything that is still in the journal."""
         await self._writer.start()
-        await self._writer.drain(_DRAIN_SECONDS)
+        while not await self._writer.drain(_DRAIN_SECONDS):
+            # Budgets rebuilt from a ledger that lacks rows would give away what those rows have spent.
+            _log.warning("waiting_for_the_ledger", backlog=self._writer.backlog)
         await self._rebuild()
         # What exists now lives as long as the process: the collector need not look at it again.
         gc.collect()
@@ -93,8 +95,10 @@ class Runtime:
     async def checks(self) -> Mapping[str, str]:
         """What readiness rests on: `ok`, or what is wrong."""
         writer = self._writer
+        waiting = f"the database cannot be written; {writer.backlog} records wait in the journal"
         return {
-            "ledger": "ok" if writer.healthy else f"the database cannot be written; {writer.backlog} records wait in the journal",
+            "journal": "ok" if self._journal.writable else "the journal cannot be written",
+            "ledger": "ok" if writer.healthy else waiting,
             "store": "ok",
         }
 

@@ -48,7 +48,11 @@ def _claim_port(host: str, port: int) -> None:
             probe.bind(address)
         except OSError as error:
             taken = error.errno == errno.EADDRINUSE
-            reason = "is taken: stop what listens there, or set another port" if taken else f"cannot be used: {error.strerror}"
+            reason = (
+                "is taken: stop what listens there, or set another port"
+                if taken
+                else f"cannot be used: {error.strerror}"
+            )
             raise CannotServe(f"server.port: {host}:{port} {reason}") from error
 
 

@@ -35,7 +35,10 @@ class Telemetry:
             registry=registry,
         )
         self.tokens = Counter(
-            "scaigrid_tokens", "Tokens by direction (input, output).", ("model", "direction", "tenant_id"), registry=registry
+            "scaigrid_tokens",
+            "Tokens by direction (input, output).",
+            ("model", "direction", "tenant_id"),
+            registry=registry,
         )
         self.first_token = Histogram(
             "scaigrid_time_to_first_token_seconds",
@@ -65,7 +68,10 @@ class Telemetry:
         )
         self.admitted = self.decisions.labels("admitted", "")
         self.attempts = Counter(
-            "scaigrid_backend_attempts", "Calls to backends by outcome (ok or the error code).", ("backend_id", "outcome"), registry=registry
+            "scaigrid_backend_attempts",
+            "Calls to backends by outcome (ok or the error code).",
+            ("backend_id", "outcome"),
+            registry=registry,
         )
 
         self.taken: dict[tuple[str, str, str], int] = {}
@@ -125,7 +131,15 @@ class Telemetry:
             lambda: [((backend,), count) for backend, count in read().items()],
         )
 
-    def on_scrape(self, name: str, text: str, labels: tuple[str, ...], read: Callable[[], Iterable[Sample]], *, counter: bool = False) -> None:
+    def on_scrape(
+        self,
+        name: str,
+        text: str,
+        labels: tuple[str, ...],
+        read: Callable[[], Iterable[Sample]],
+        *,
+        counter: bool = False,
+    ) -> None:
         """A metric that is read at scrape time: samples of label values and a number."""
         self.registry.register(_Scraped(name, text, labels, read, counter))  # type: ignore[arg-type]  # duck-typed by the library
 
@@ -141,7 +155,9 @@ class Telemetry:
 
 
 class _Scraped:
-    def __init__(self, name: str, text: str, labels: tuple[str, ...], read: Callable[[], Iterable[Sample]], counter: bool) -> None:
+    def __init__(
+        self, name: str, text: str, labels: tuple[str, ...], read: Callable[[], Iterable[Sample]], counter: bool
+    ) -> None:
         self._family = CounterMetricFamily if counter else GaugeMetricFamily
         self._name, self._text, self._labels, self._read = name, text, labels, read
 

@@ -48,7 +48,11 @@ _WORDS = {
 
 def manual(schema: type[msgspec.Struct]) -> str:
     """The file: every key that exists, with its documentation and its default. Entries of mappings are commented out."""
-    lines = ["# ScaiGrid's configuration: every key that exists, with its default.", "# Written from the code: see CONTRIBUTING.md.", ""]
+    lines = [
+        "# ScaiGrid's configuration: every key that exists, with its default.",
+        "# Written from the code: see CONTRIBUTING.md.",
+        "",
+    ]
     lines += _struct(cast(StructType, type_info(schema)), "")
     return "\n".join(lines).rstrip() + "\n"
 

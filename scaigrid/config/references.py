@@ -81,7 +81,14 @@ def _providers(config: schema.Config, adapters: Mapping[str, Adapter]) -> Iterab
 
 
 def _models(config: schema.Config, adapters: Mapping[str, Adapter]) -> Iterable[Fault]:
-    bounding = next((name for name, budget in config.budgets.items() if budget.cost_limit is not None or budget.token_limit is not None), None)
+    bounding = next(
+        (
+            name
+            for name, budget in config.budgets.items()
+            if budget.cost_limit is not None or budget.token_limit is not None
+        ),
+        None,
+    )
     for slug, model in config.models.items():
         used: set[str] = set()
         for place, target in enumerate(model.route.targets):
@@ -97,7 +104,10 @@ def _models(config: schema.Config, adapters: Mapping[str, Adapter]) -> Iterable[
         if model.route.targets and not any(target.weight for target in model.route.targets):
             yield ("models", slug, "route", "targets"), "every weight is 0, so nothing would be chosen first"
         if model.modality is Modality.CHAT and model.max_output_tokens is None and bounding is not None:
-            yield ("models", slug, "max_output_tokens"), f"needed: budget {bounding!r} can only be kept where answers are bounded"
+            yield (
+                ("models", slug, "max_output_tokens"),
+                f"needed: budget {bounding!r} can only be kept where answers are bounded",
+            )
 
 
 def _modality(
@@ -111,7 +121,10 @@ def _modality(
     if needed is None or needed not in adapter.can:
         yield path, f"providers of type {provider.type} do not serve models of modality {model.modality.value}"
     elif needed == "chat" and adapter.needs_max_output and model.max_output_tokens is None:
-        yield ("models", path[1], "max_output_tokens"), f"needed: providers of type {provider.type} refuse calls without a bound"
+        yield (
+            ("models", path[1], "max_output_tokens"),
+            f"needed: providers of type {provider.type} refuse calls without a bound",
+        )
 
 
 def _server(config: schema.Config) -> Iterable[Fault]:

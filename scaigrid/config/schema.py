@@ -18,7 +18,7 @@ from scaigrid.secrets import Secret
 from scaigrid.types import Modality
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$")]
-Slug = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9._:@/-]{0,126}[A-Za-z0-9])?$")]
+Slug = Annotated[str, msgspec.Meta(pattern=r"^(?!.*//)[A-Za-z0-9](?:[A-Za-z0-9._:@/-]{0,126}[A-Za-z0-9])?$")]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 Amount = Annotated[Decimal, msgspec.Meta(extra={"ge": 0, "le": 10**12})]
 """Money, not negative; msgspec has no bounds for decimals, the loader reads these."""

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 import msgspec
 
 UsageSource = Literal["provider", "counted", "estimated", "none"]
-"""Who counted the tokens: the provider, a tokenizer of ours, an estimate from the bytes, or nobody as none were made."""
+"""Who counted the tokens: the provider, a tokenizer of ours, an estimate from the bytes, or nobody: none were made."""
 
 Outcome = Literal["ok", "error", "client_closed", "timeout"]
 

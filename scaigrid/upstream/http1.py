@@ -3,14 +3,23 @@
 Small on purpose. It speaks to providers' APIs and to nothing else: no redirects, no cookies, no proxies from the
 environment, no content codings. What it does better than a general client is what a gateway lives on: a call that is
 cancelled closes its connection at once, a chunk is handed on when it comes, and a call costs a few microseconds.
+
+An answer belongs to one call. A connection serves another one only where nothing is left on it: the answer came whole
+and was read to its end, nothing followed it, and the request was sent. Everything else closes it.
+
+A kept connection that the provider closes just when it is picked has failed nobody's call: where it ends without one
+byte of an answer, at once, the call is made again on a new connection. That happens once.
 """
 
 import asyncio
-import select
+import os
+import re
+import socket
 import ssl
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Coroutine, Mapping
 from functools import cache, lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import certifi
@@ -21,10 +30,25 @@ from scaigrid.upstream.port import UpstreamFailure, UpstreamTimeout, UpstreamToo
 
 IDLE_SECONDS: Final = 30.0
 """Unused connections are dropped well before the 60 s at which common load balancers drop them unannounced."""
-_MOST_BUFFERED: Final = 256 * 1024
+MOST_BUFFERED: Final = 256 * 1024
 """Bytes of an answer that are kept for a slow reader; more, and the provider is no longer read from."""
-_MOST_HEAD: Final = 64 * 1024
+MOST_HEAD: Final = 64 * 1024
+"""Bytes of names and values in a head, and of anything else that comes without bringing a byte of the body."""
 _JOINED: Final = 64 * 1024
+_STALE_SECONDS: Final = 1.0
+"""A provider that closes later than this after a request had it, and may have worked on it."""
+_KEEPALIVE_SECONDS: Final = 60
+"""A provider may think for minutes without a byte; routers forget connections that are silent for that long."""
+
+_CODINGS: Final = {b"content-encoding": b"identity", b"transfer-encoding": b"chunked"}
+_OURS: Final = frozenset(
+    "accept-encoding connection content-length expect host keep-alive proxy-connection te trailer transfer-encoding"
+    " upgrade user-agent".split()
+)
+"""What the client alone says: framing and the connection are its own."""
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HOST: Final = re.compile(r"[0-9a-z._~-]+|[0-9a-f:.]+")
+_TARGET: Final = re.compile(r"[!-~]+")
 
 
 class Origin(NamedTuple):
@@ -36,32 +60,60 @@ class Origin(NamedTuple):
 
 
 class _Connection(asyncio.Protocol):
-    """One connection, one exchange at a time. Whoever waits does so for the head, for more of the body, or for its end."""
+    """One connection, one exchange at a time, one waiter: for the head, for more of the body, or for its end."""
 
-    def __init__(self, origin: Origin) -> None:
+    __slots__ = (
+        "_barren",
+        "_buffered",
+        "_complete",
+        "_failure",
+        "_in_body",
+        "_large",
+        "_loop",
+        "_parser",
+        "_paused",
+        "_pieces",
+        "_pool",
+        "_transport",
+        "_waiter",
+        "headers",
+        "heard",
+        "origin",
+        "reusable",
+        "since",
+        "status",
+    )
+
+    def __init__(self, pool: "Http1Upstream", origin: Origin) -> None:
         self.origin = origin
-        self.idle_since = 0.0
-        self.reusable = False
+        self.since = 0.0
+        """When it was last put into the pool, or taken out of it."""
+        self.reusable = True
+        self.heard = False
+        """A byte of the answer has come."""
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
+        self._pool = pool
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._pieces: list[bytes] = []
         self._buffered = 0
-        self._head_size = 0
+        self._barren = 0
+        self._large = False
         self._in_body = False
         self._complete = False
         self._paused = False
-        self._failure: UpstreamFailure | None = None
-        self._arrivals = select.poll()
+        self._failure: str | None = None
 
     # -- what the transport tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
-        self._transport = transport  # type: ignore[assignment]  # a stream transport, by uvloop or by asyncio
-        self._arrivals.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        # A cast, since uvloop's transports are no subclass.
+        self._transport = cast("asyncio.Transport", transport)
+        _keep_alive(transport.get_extra_info("socket"))
+        self._pool.made(self)
 
     def data_received(self, data: bytes) -> None:
         parser = self._parser
@@ -69,94 +121,110 @@ class _Connection(asyncio.Protocol):
             # Nobody asked: whatever this is, the next call must not take it for its answer.
             self.abort()
             return
+        self.heard = True
+        self._barren += len(data)
+        before = self._buffered
         try:
             parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._fail(f"the provider broke HTTP: {error}")
+            self._broken(f"the provider broke HTTP: {error}")
+        else:
+            if self._buffered != before:
+                self._barren = 0
+            elif self._barren > MOST_HEAD and not self._complete:
+                self._broken("the provider sends no end of head, trailers or chunk sizes")
         self._wake()
 
-    def eof_received(self) -> bool:
-        self._ended("the provider closed the connection early", cleanly=True)
-        return False
+    def eof_received(self) -> None:
+        if self._in_body and not any(name in (b"content-length", b"transfer-encoding") for name, _ in self.headers):
+            # Such a body ends with the connection (RFC 9112, section 6.3), but only where that was closed in order.
+            self._complete = True
+        self._broken("the provider closed the connection early")
+        self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._ended(f"the connection was lost: {exc or 'closed by the provider'}", cleanly=exc is None)
         self._transport = None
-
-    def _ended(self, reason: str, *, cleanly: bool) -> None:
-        if self._parser is not None and not self._complete:
-            if cleanly and self._in_body and self._until_close():
-                self._complete = True
-            else:
-                self._fail(reason)
-        self.reusable = False
+        self._broken(f"the connection was lost: {exc or 'closed'}")
         self._wake()
+        self._pool.lost(self)
 
     # -- what the parser tells
 
     def on_message_begin(self) -> None:
         if self._complete:
-            # It must neither change the first one nor wait for the next call. The parser stops, and reports it.
-            raise ValueError("a second answer to one request")
+            self.reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_size += len(name) + len(value)
-        if self._head_size > _MOST_HEAD:
-            self._fail("the provider's answer has too large a head")
-        self.headers.append((name.lower(), value))
+        # After the head it is a trailer, which must not pass for a header (RFC 9110, section 6.5.1).
+        if not self._in_body:
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        assert self._parser is not None
-        status = self._parser.get_status_code()
-        if status >= 200:
+        parser = self._parser
+        if parser is None or self._in_body:
+            return
+        status = parser.get_status_code()
+        if 100 <= status < 200 and status != 101:
+            return
+        if status < 200:
+            self._broken(f"the provider answered with status {status}")
+        elif self._barren > MOST_HEAD and sum(len(name) + len(value) for name, value in self.headers) > MOST_HEAD:
+            self._broken("the provider's answer has too large a head")
+        else:
             self.status = status
             self._in_body = True
+            for name, value in self.headers:
+                if name in _CODINGS:
+                    self._check_coding(parser, name, value)
+
+    def _check_coding(self, parser: httptools.HttpResponseParser, name: bytes, value: bytes) -> None:
+        if value.strip().lower() != _CODINGS[name]:
+            self._in_body = False
+            self._broken("the provider encoded its answer, which it was not asked to do")
+        elif name == b"transfer-encoding" and parser.get_http_version() != "1.1":
+            # RFC 9112, section 6.1: something on the way may have seen another end of this body.
+            self.reusable = False
 
     def on_body(self, body: bytes) -> None:
+        if self._complete:
+            return
         self._pieces.append(body)
         self._buffered += len(body)
-        if self._buffered > _MOST_BUFFERED and not self._paused and self._transport is not None:
+        if self._buffered > MOST_BUFFERED and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
-        assert self._parser is not None
+        parser = self._parser
+        if parser is None or self._complete:
+            return
         if not self._in_body:
             # 1xx (RFC 9110, section 15.2): the answer itself is still to come.
             self.headers.clear()
             return
         self._complete = True
-        self.reusable = self._parser.should_keep_alive() and not self._until_close()
-
-    def _until_close(self) -> bool:
-        """The body has no length of its own and ends with the connection (RFC 9112, section 6.3)."""
-        names = {name for name, _ in self.headers}
-        return not names & {b"content-length", b"transfer-encoding"} and self.status not in (204, 304)
+        if not parser.should_keep_alive():
+            self.reusable = False
 
     # -- what a call does
 
-    @property
-    def alive(self) -> bool:
-        return self._transport is not None and not self._transport.is_closing() and self._failure is None
-
-    @property
-    def quiet(self) -> bool:
-        """Nothing has come that the loop has not seen yet. On an idle connection that would be the provider's goodbye."""
-        return not self._arrivals.poll(0)
-
     def begin(self, head: bytes, body: bytes) -> None:
         """Sends a request; the connection is then this call's alone until it is released."""
-        assert self._transport is not None
+        transport = self._transport
+        self.heard = False
+        if transport is None or transport.is_closing():
+            raise UpstreamFailure("the provider closed the connection before it was asked")
         self._parser = httptools.HttpResponseParser(self)
         self.headers = []
         self._pieces = []
-        self._buffered = self._head_size = self.status = 0
-        self._in_body = self._complete = self.reusable = False
-        if len(body) <= _JOINED:
-            self._transport.write(head + body)
+        self._buffered = self._barren = self.status = 0
+        self._in_body = self._complete = False
+        self._large = len(body) > _JOINED
+        if self._large:
+            transport.write(head)
+            transport.write(body)
         else:
-            self._transport.write(head)
-            self._transport.write(body)
+            transport.write(head + body)
 
     async def head(self) -> None:
         """Returns when the head of the answer is there."""
@@ -173,28 +241,28 @@ class _Connection(asyncio.Protocol):
 
     async def whole(self, limit: int) -> bytes:
         """The rest of the body. What says beforehand that it is too large is not read at all."""
-        for name, value in self.headers:
-            if name == b"content-length" and value.isdigit() and int(value) > limit:
-                raise UpstreamTooLarge(f"the answer declares {int(value)} bytes")
         taken: list[bytes] = []
         size = 0
-        while not self._complete:
+        if not self._complete and (declared := _declared(self.headers)) > limit:
+            raise UpstreamTooLarge(f"the answer declares {declared} bytes")
+        while True:
             if self._pieces:
                 size += self._buffered
-                taken.append(self._take())
                 if size > limit:
                     raise UpstreamTooLarge(f"the answer passed {limit} bytes")
+                taken.append(self._take())
+            if self._complete:
+                return taken[0] if len(taken) == 1 else b"".join(taken)
             await self._more()
-        size += self._buffered
-        if size > limit:
-            raise UpstreamTooLarge(f"the answer passed {limit} bytes")
-        taken.append(self._take())
-        return taken[0] if len(taken) == 1 else b"".join(taken)
 
     def release(self) -> bool:
         """Ends the call: True where the connection may serve another one, otherwise it is closed."""
         self._parser = None
-        if self._complete and self.reusable and self.alive and not self._pieces:
+        transport = self._transport
+        if self._large and (self.status >= 400 or (transport is not None and transport.get_write_buffer_size())):
+            # It may have been answered before it was read, and not every server then finds the end of the request.
+            self.reusable = False
+        if self._complete and self.reusable and not self._pieces:
             return True
         self.abort()
         return False
@@ -209,190 +277,293 @@ class _Connection(asyncio.Protocol):
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self._pieces = []
         self._buffered = 0
-        if self._paused and self._transport is not None:
+        if self._paused:
             self._paused = False
-            self._transport.resume_reading()
+            if self._transport is not None:
+                self._transport.resume_reading()
         return data
 
-    async def _more(self) -> None:
+    def _more(self) -> asyncio.Future[None]:
+        """Done when something has come. Raises what went wrong meanwhile."""
         if self._failure is not None:
-            raise self._failure
-        waiter = self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await waiter
-        finally:
-            self._waiter = None
+            raise UpstreamFailure(self._failure)
+        waiter = self._waiter = self._loop.create_future()
+        return waiter
 
     def _wake(self) -> None:
         waiter = self._waiter
-        if waiter is not None and not waiter.done() and (self._in_body or self._failure is not None):
-            waiter.set_result(None)
+        if waiter is not None and (self._in_body or self._failure is not None):
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
 
-    def _fail(self, reason: str) -> None:
-        if self._failure is None:
-            self._failure = UpstreamFailure(reason)
+    def _broken(self, reason: str) -> None:
+        """Nothing more is to be had from this connection; an answer that is complete stays one."""
+        if self._parser is not None and not self._complete and self._failure is None:
+            self._failure = reason
         self.abort()
 
 
 class Http1Response:
-    """The answer to one call."""
+    """The answer to one call. Once the call is over it gives nothing more, since its connection is another's."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "_headers", "status")
 
     def __init__(self, connection: _Connection) -> None:
-        self._connection = connection
-
-    @property
-    def status(self) -> int:
-        return self._connection.status
+        self.status = connection.status
+        self._headers = connection.headers
+        self._connection: _Connection | None = connection
 
     @property
     def headers(self) -> Mapping[str, str]:
-        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self._connection.headers}
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in self._headers:
+            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1").strip(" \t")
+            # RFC 9110, section 5.2: several of one name are one list.
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        return headers
 
-    async def read(self, limit: int) -> bytes:
-        return await self._connection.whole(limit)
+    def read(self, limit: int) -> Coroutine[Any, Any, bytes]:
+        return self._open().whole(limit)
 
-    async def chunk(self) -> bytes:
-        return await self._connection.chunk()
+    def chunk(self) -> Coroutine[Any, Any, bytes]:
+        return self._open().chunk()
+
+    def leave(self) -> _Connection:
+        """Ends the answer and gives back its connection."""
+        connection = self._open()
+        self._connection = None
+        return connection
+
+    def _open(self) -> _Connection:
+        if self._connection is None:
+            raise UpstreamFailure("the call is over")
+        return self._connection
 
 
 class _Call:
     """One call as a context: whatever ends it early closes its connection."""
 
-    __slots__ = ("_connection", "_pool", "_request", "_timeout")
+    __slots__ = ("_pool", "_request", "_response", "_timeout")
 
     def __init__(self, pool: "Http1Upstream", request: UpstreamRequest, timeout: float) -> None:
         self._pool = pool
         self._request = request
         self._timeout = timeout
-        self._connection: _Connection | None = None
+        self._response: Http1Response | None = None
 
     async def __aenter__(self) -> Http1Response:
-        origin, target, host = _split(self._request.url)
-        head = _head(self._request, target, host)
-        connection = self._pool.idle(origin) or await _connect(origin, self._timeout)
+        request = self._request
+        origin, address = _split(request.url)
+        head = _head(request, address)
+        connection = self._pool.idle(origin)
+        if connection is not None:
+            try:
+                return await self._ask(connection, head)
+            except UpstreamFailure:
+                late = asyncio.get_running_loop().time() - connection.since > _STALE_SECONDS
+                if connection.heard or late:
+                    raise
+        return await self._ask(await self._pool.connect(origin, self._timeout), head)
+
+    async def _ask(self, connection: _Connection, head: bytes) -> Http1Response:
         try:
             connection.begin(head, self._request.body)
             await connection.head()
-            if any(name == b"content-encoding" and value.lower() != b"identity" for name, value in connection.headers):
-                raise UpstreamFailure("the provider encoded its answer, which it was not asked to do")
         except BaseException:
             connection.abort()
             raise
-        self._connection = connection
-        return Http1Response(connection)
+        response = self._response = Http1Response(connection)
+        return response
 
     async def __aexit__(self, *_: object) -> None:
-        connection = self._connection
-        if connection is not None and connection.release():
+        assert self._response is not None
+        connection = self._response.leave()
+        if connection.release():
             self._pool.keep(connection)
 
 
 class Http1Upstream:
     """The pool. Connections are reused last in, first out, so that those not needed grow old and are dropped."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        """`tls` says whom to trust; without it, whom the machine trusts."""
+        self._tls = tls
+        self._open: set[_Connection] = set()
         self._idle: dict[Origin, list[_Connection]] = {}
         self._sweep: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._empty: asyncio.Future[None] | None = None
 
     def send(self, request: UpstreamRequest, *, connect_timeout: float, stream: bool) -> _Call:
         return _Call(self, request, connect_timeout)
 
     async def aclose(self) -> None:
+        """Closes every connection, and with it the calls that are under way; there can be no others."""
+        self._closed = True
+        self._idle.clear()
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None
-        for connections in self._idle.values():
-            for connection in connections:
+        if self._open:
+            self._empty = self._empty or asyncio.get_running_loop().create_future()
+            for connection in tuple(self._open):
                 connection.abort()
-        self._idle.clear()
+            await self._empty
+
+    async def connect(self, origin: Origin, timeout: float) -> _Connection:
+        """A new connection, TLS included, within `timeout` seconds."""
+        where = f"{origin.host}:{origin.port}"
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout):
+                if origin.secure and self._tls is None:
+                    # Reads files for some tens of milliseconds.
+                    self._tls = await asyncio.to_thread(_trust)
+                _, connection = await loop.create_connection(
+                    lambda: _Connection(self, origin),
+                    origin.host,
+                    origin.port,
+                    ssl=self._tls if origin.secure else None,
+                    server_hostname=origin.host if origin.secure else None,
+                )
+        except TimeoutError as error:
+            raise UpstreamTimeout(f"no connection to {where} within {timeout:g} s") from error
+        except (OSError, ValueError) as error:
+            raise UpstreamFailure(f"no connection to {where}: {error}") from error
+        if self._closed:
+            connection.abort()
+        return connection
+
+    def made(self, connection: _Connection) -> None:
+        self._open.add(connection)
+
+    def lost(self, connection: _Connection) -> None:
+        self._open.discard(connection)
+        if self._empty is not None and not self._open and not self._empty.done():
+            self._empty.set_result(None)
 
     def idle(self, origin: Origin) -> _Connection | None:
         """A connection that is still good, None where there is none."""
         connections = self._idle.get(origin)
-        while connections:
-            connection = connections.pop()
-            if connection.alive and connection.quiet:
-                return connection
-            connection.abort()
+        if connections:
+            now = asyncio.get_running_loop().time()
+            while connections:
+                connection = connections.pop()
+                if connection.reusable and now - connection.since < IDLE_SECONDS:
+                    connection.since = now
+                    return connection
+                connection.abort()
         return None
 
     def keep(self, connection: _Connection) -> None:
         """Takes a connection back whose call is over."""
+        if self._closed:
+            connection.abort()
+            return
         loop = asyncio.get_running_loop()
-        connection.idle_since = loop.time()
-        self._idle.setdefault(connection.origin, []).append(connection)
+        connection.since = loop.time()
+        connections = self._idle.get(connection.origin)
+        if connections is None:
+            connections = self._idle[connection.origin] = []
+        connections.append(connection)
         if self._sweep is None:
             self._sweep = loop.call_later(IDLE_SECONDS, self._drop_old)
 
     def _drop_old(self) -> None:
         loop = asyncio.get_running_loop()
-        oldest = loop.time() - IDLE_SECONDS
-        self._sweep = None
-        for origin, connections in list(self._idle.items()):
-            kept = [connection for connection in connections if connection.alive and connection.idle_since > oldest]
-            for connection in connections:
-                if connection not in kept:
-                    connection.abort()
-            if kept:
-                self._idle[origin] = kept
-            else:
+        # Those whose time comes within a second go with it, so that there are no more sweeps than seconds.
+        newest = loop.time() - IDLE_SECONDS + 1
+        for origin, connections in tuple(self._idle.items()):
+            old = bisect_right(connections, newest, key=_since)
+            for connection in connections[:old]:
+                connection.abort()
+            del connections[:old]
+            if not connections:
                 del self._idle[origin]
+        self._sweep = None
         if self._idle:
-            self._sweep = loop.call_later(IDLE_SECONDS, self._drop_old)
+            oldest = min(connections[0].since for connections in self._idle.values())
+            self._sweep = loop.call_at(oldest + IDLE_SECONDS, self._drop_old)
 
 
-async def _connect(origin: Origin, timeout: float) -> _Connection:
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(timeout):
-            _, connection = await loop.create_connection(
-                lambda: _Connection(origin),
-                origin.host,
-                origin.port,
-                ssl=_tls() if origin.secure else None,
-                server_hostname=origin.host if origin.secure else None,
-            )
-    except TimeoutError as error:
-        raise UpstreamTimeout(f"no connection to {origin.host}:{origin.port} within {timeout:g} s") from error
-    except (OSError, ssl.SSLError, UnicodeError) as error:
-        raise UpstreamFailure(f"no connection to {origin.host}:{origin.port}: {error}") from error
-    return connection
+def _keep_alive(wire: socket.socket) -> None:
+    wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # Linux and macOS call the same thing differently.
+    for option in ("TCP_KEEPIDLE", "TCP_KEEPALIVE", "TCP_KEEPINTVL"):
+        if hasattr(socket, option):
+            wire.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), _KEEPALIVE_SECONDS)
+
+
+def _since(connection: _Connection) -> float:
+    return connection.since
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def _trust() -> ssl.SSLContext:
     """Trusts what the machine trusts, and the public authorities where it knows none (slim containers)."""
     context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
+    paths = ssl.get_default_verify_paths()
+    if paths.cafile is None and (paths.capath is None or not os.listdir(paths.capath)):
+        context.load_verify_locations(certifi.where())
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
 @lru_cache(maxsize=1024)
-def _split(url: str) -> tuple[Origin, str, str]:
-    """Origin, request target and Host of a URL. Raises UpstreamFailure where it has no host."""
+def _split(url: str) -> tuple[Origin, str]:
+    """Origin of a URL, and what a head says between the method and the headers. Raises UpstreamFailure."""
+    # No text here quotes the URL: it may hold what must not be in a log.
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise UpstreamFailure(f"not a URL: {error}") from error
-    if not host or parts.scheme not in ("http", "https"):
-        raise UpstreamFailure("not an HTTP URL")
-    secure = parts.scheme == "https"
+        host, port = (parts.hostname or "").encode("idna").decode(), parts.port
+    except ValueError:
+        raise UpstreamFailure("the provider's address is no URL") from None
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Origin(secure, host, port or (443 if secure else 80)), target, parts.netloc.rpartition("@")[2]
+    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host):
+        raise UpstreamFailure("the provider's address is no HTTP URL")
+    if "@" in parts.netloc:
+        raise UpstreamFailure("the provider's address holds credentials, which belong into a header")
+    # urlsplit drops line breaks and tabs in silence.
+    if not _TARGET.fullmatch(target) or not url.isprintable():
+        raise UpstreamFailure("the provider's address holds what a URL has to escape")
+    secure = parts.scheme == "https"
+    usual = 443 if secure else 80
+    named = f"[{host}]" if ":" in host else host
+    if port not in (None, usual):
+        named += f":{port}"
+    origin = Origin(secure, host, usual if port is None else port)
+    return origin, f" {target} HTTP/1.1\r\nhost: {named}\r\nuser-agent: scaigrid\r\naccept-encoding: identity\r\n"
 
 
-def _head(request: UpstreamRequest, target: str, host: str) -> bytes:
-    lines = [f"{request.method} {target} HTTP/1.1\r\nhost: {host}\r\nuser-agent: scaigrid\r\naccept-encoding: identity\r\n"]
-    lines += [f"{name}: {value}\r\n" for name, value in request.headers]
-    lines.append(f"content-length: {len(request.body)}\r\n\r\n")
-    head = "".join(lines)
-    if head.count("\n") != len(request.headers) + 6 or head.count("\r") != len(request.headers) + 6:
-        raise UpstreamFailure("a header to the provider holds a line break")
+def _head(request: UpstreamRequest, address: str) -> bytes:
+    head = f"{request.method}{address}content-length: {len(request.body)}\r\n"
+    for name, value in request.headers:
+        if not value.isprintable():
+            raise UpstreamFailure("a header to the provider holds a line break or another control character")
+        head += f"{_field(name)}{value}\r\n"
     try:
-        return head.encode("latin-1")
-    except UnicodeEncodeError as error:
-        raise UpstreamFailure("a header to the provider holds a character that HTTP has no place for") from error
+        return (head + "\r\n").encode("latin-1")
+    except UnicodeEncodeError:
+        # Holds the whole head, so what is raised must not hold on to it.
+        reason = "a header to the provider holds a character that HTTP has no place for"
+    raise UpstreamFailure(reason)
+
+
+@lru_cache(maxsize=256)
+def _field(name: str) -> str:
+    """The name of a header as a head begins with it. Raises UpstreamFailure for one that is not the caller's to send."""
+    if not _TOKEN.fullmatch(name):
+        raise UpstreamFailure("a header to the provider has a name that HTTP has no place for")
+    if name.lower() in _OURS:
+        raise UpstreamFailure(f"the header {name} to the provider is not the configuration's to send")
+    return f"{name}: "
+
+
+def _declared(headers: list[tuple[bytes, bytes]]) -> int:
+    """The length that a head declares, 0 where it does not."""
+    for name, value in headers:
+        if name == b"content-length":
+            # The parser lets 64 bits of digits through, but any number of zeros ahead of them, and spaces behind.
+            return int(value.strip()[-20:])
+    return 0

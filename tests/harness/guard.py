@@ -9,6 +9,8 @@ from tests.harness.checkout import ROOMS
 MAY_BLOCK: Final = (
     # Lines leave in batches, and a write to a file or to a pipe with a reader takes microseconds.
     ("os.write", "scaigrid/log.py", "flush"),
+    # A row has to be on record before its answer ends, and appending some hundred bytes to a file takes about 2 us.
+    ("os.write", "scaigrid/ledger/journal.py", "append"),
 )
 """What is called, the file that may call it, and in which function; each with its reason."""
 

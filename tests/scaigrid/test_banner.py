@@ -40,7 +40,9 @@ def test_an_empty_file_says_that_nobody_can_call(tmp_path: Path) -> None:
 
 
 def test_a_link_that_is_off_is_a_warning(tmp_path: Path) -> None:
-    assert "turned off: audit, budget" in written(tmp_path, "chain: { budget: { enabled: false }, audit: { enabled: false } }")
+    assert "turned off: audit, budget" in written(
+        tmp_path, "chain: { budget: { enabled: false }, audit: { enabled: false } }"
+    )
 
 
 def test_metrics_that_are_off_are_not_announced(tmp_path: Path) -> None:

@@ -3,9 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaigrid.cursor import Cursor
-from scaigrid.api.usage import Position
 from scaigrid.errors import Code, Detail, GatewayError
-
+from scaigrid.ledger.reading import Position
 
 SLUGS = Cursor(str)
 POSITIONS = Cursor(Position)

@@ -54,7 +54,10 @@ def test_a_budget_is_as_hard_after_a_restart_as_before_it(tmp_path: Path, end: s
 def test_it_says_when_it_is_ready_and_what_that_rests_on(tmp_path: Path) -> None:
     with Gateway(CONFIG, tmp_path) as gateway:
         with urllib.request.urlopen(f"{gateway.url}/health/ready", timeout=20) as answer:  # noqa: S310 - loopback
-            assert json.load(answer) == {"status": "ready", "checks": {"ledger": "ok", "store": "ok"}}
+            assert json.load(answer) == {
+                "status": "ready",
+                "checks": {"journal": "ok", "ledger": "ok", "store": "ok"},
+            }
         assert gateway.metrics().value("scaigrid_ledger_backlog") == 0
         assert gateway.stop() == 0
     events = [line["event"] for line in gateway.lines() if line["event"] != "request"]

@@ -69,7 +69,10 @@ def test_a_name_that_nobody_knows_is_refused(file: Path, ran: list[Config]) -> N
 
 
 def test_a_second_gateway_on_a_data_directory_is_told_who_has_it(file: Path, tmp_path: Path, ran: list[Config]) -> None:
-    with DataDirLock(tmp_path / "data", SystemClock()), pytest.raises(DataDirTaken, match="belongs to another gateway: process "):
+    with (
+        DataDirLock(tmp_path / "data", SystemClock()),
+        pytest.raises(DataDirTaken, match="belongs to another gateway: process "),
+    ):
         serve(file, Overrides())
     assert ran == []
 

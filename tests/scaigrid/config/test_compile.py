@@ -19,7 +19,9 @@ def compiled(**sections: object) -> Snapshot:
     config: dict[str, object] = {
         "users": {"ann": schema.User()},
         "keys": {"ann": schema.Key(user="ann", key=Secret(KEY))},
-        "providers": {"up": schema.Provider(type="custom", base_url="http://127.0.0.1:9/v1/", api_key=Secret("sk-provider"))},
+        "providers": {
+            "up": schema.Provider(type="custom", base_url="http://127.0.0.1:9/v1/", api_key=Secret("sk-provider"))
+        },
         "backends": {
             "one": schema.Backend(provider="up", model="m-1", cost=schema.Cost(input=Decimal("0.5"))),
             "two": schema.Backend(provider="up", model="m-2"),
@@ -65,7 +67,12 @@ def test_two_keys_of_one_user_share_its_limit_and_not_each_other_s() -> None:
     snapshot = compiled(keys=keys)
     first = snapshot.keys[DIGEST].windows
     second = snapshot.keys[hashlib.sha256(other.encode()).digest()].windows
-    assert [one.bucket.key == two.bucket.key for one, two in zip(first, second, strict=True)] == [False, True, True, True]
+    assert [one.bucket.key == two.bucket.key for one, two in zip(first, second, strict=True)] == [
+        False,
+        True,
+        True,
+        True,
+    ]
 
 
 def test_ids_are_the_same_in_every_process() -> None:
@@ -95,7 +102,9 @@ def test_each_amount_of_a_budget_is_a_fund() -> None:
 
 
 def test_left_out_prices_follow_the_nearest_one() -> None:
-    prices = schema.Prices(input=Decimal("0.01875"), output=Decimal(2), cache_write=Decimal("0.5"), request=Decimal("0.001"))
+    prices = schema.Prices(
+        input=Decimal("0.01875"), output=Decimal(2), cache_write=Decimal("0.5"), request=Decimal("0.001")
+    )
     price = compiled(models={"acme/chat": model("one", prices=prices, unpriced=None)}).models["acme/chat"].price
     assert price is not None
     assert (price.input, price.cache_read, price.cache_write, price.cache_write_1h, price.output, price.request) == (

@@ -89,7 +89,7 @@ def test_a_sound_file_has_no_errors(tmp_path: Path) -> None:
         (
             "backend: one",
             "backend: two",
-            'c.yaml:13: models.acme/chat.route.targets[0].backend: there is no backend \'two\' (declared: one)',
+            "c.yaml:13: models.acme/chat.route.targets[0].backend: there is no backend 'two' (declared: one)",
         ),
         (
             "{ backend: one }]",
@@ -99,12 +99,12 @@ def test_a_sound_file_has_no_errors(tmp_path: Path) -> None:
         (
             "{ backend: one }",
             "{ backend: one, weight: 0 }",
-            'c.yaml:13: models.acme/chat.route.targets: every weight is 0, so nothing would be chosen first',
+            "c.yaml:13: models.acme/chat.route.targets: every weight is 0, so nothing would be chosen first",
         ),
         (
             "    unpriced: free\n",
             "    unpriced: free\n    modality: image\n",
-            'c.yaml:14: models.acme/chat.route.targets[0].backend: '
+            "c.yaml:14: models.acme/chat.route.targets[0].backend: "
             "providers of type custom do not serve models of modality image",
         ),
         (
@@ -152,15 +152,14 @@ def test_a_budget_needs_answers_that_are_bounded(tmp_path: Path) -> None:
     text = SOUND.replace("    max_output_tokens: 100\n", "")
     text += "budgets:\n  b: { scope: user, of: ann, period: daily, cost_limit: 5 }\n"
     assert errors(tmp_path, text) == [
-        'c.yaml:11: models.acme/chat.max_output_tokens: '
-        "needed: budget 'b' can only be kept where answers are bounded"
+        "c.yaml:11: models.acme/chat.max_output_tokens: needed: budget 'b' can only be kept where answers are bounded"
     ]
 
 
 def test_a_provider_that_needs_a_bound_says_so(tmp_path: Path) -> None:
     text = SOUND.replace("    max_output_tokens: 100\n", "").replace("type: custom", "type: anthropic")
     assert errors(tmp_path, text) == [
-        'c.yaml:11: models.acme/chat.max_output_tokens: '
+        "c.yaml:11: models.acme/chat.max_output_tokens: "
         "needed: providers of type anthropic refuse calls without a bound"
     ]
 
