@@ -10,8 +10,8 @@ import re
 from scaigrid.admission import admit, conclude
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send
 from scaigrid.call import Call
-from scaigrid.config.strict import Strict
 from scaigrid.config.snapshot import Fund, Model
+from scaigrid.config.strict import Strict
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Exchange
 from scaigrid.limiter import Take
@@ -75,7 +75,7 @@ def _reserve(exchange: Exchange, now: float) -> None:
 
 
 def _output_bound(call: Call, model: Model, *, bounded: bool) -> int | None:
-    """What is sent to the provider: the caller's bound cut down to the model's; the model's where a budget needs one."""
+    """The caller's bound cut down to the model's; the model's own where a budget needs one; else none is sent."""
     if call.operation != "chat":
         return None
     most, asked = model.max_output_tokens, call.max_output

@@ -33,7 +33,7 @@ class Errors:
             await self.app(scope, receive, send)
         except GatewayError as error:
             await _answer(exchange, error, send)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the last stop: whatever it is, the client gets an answer and the log the cause
             _log.exception("unexpected_error", path=exchange.path)
             await _answer(exchange, GatewayError(Code.INTERNAL_ERROR), send)
 

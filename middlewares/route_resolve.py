@@ -3,8 +3,9 @@
 import random
 
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send
-from scaigrid.config.strict import Strict
+from scaigrid.call import Call
 from scaigrid.config.snapshot import Model
+from scaigrid.config.strict import Strict
 from scaigrid.errors import Code, Detail, GatewayError
 from scaigrid.exchange import Exchange
 from scaigrid.middleware import Services, begin
@@ -22,7 +23,7 @@ class RouteResolve:
     def __init__(self, app: ASGIApp, config: RouteResolveConfig, services: Services) -> None:
         self.app = app
         self._services = services
-        self._random = random.Random()
+        self._random = random.Random()  # noqa: S311 - shares of load, no secrets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -30,16 +31,15 @@ class RouteResolve:
             return
         exchange, send = begin(scope, send, self._services)
         if exchange.call is not None:
-            model = _permitted(exchange)
+            model = _permitted(exchange, exchange.call)
             exchange.candidates, exchange.skipped = order(
                 model.route, self._services.health, self._services.clock.monotonic(), self._random
             )
         await self.app(scope, receive, send)
 
 
-def _permitted(exchange: Exchange) -> Model:
-    call, principal, model = exchange.call, exchange.principal, exchange.model
-    assert call is not None
+def _permitted(exchange: Exchange, call: Call) -> Model:
+    principal, model = exchange.principal, exchange.model
     if exchange.authenticated and "models:use" not in principal.permissions:
         raise GatewayError(Code.AUTHZ_PERMISSION_DENIED, "Your roles do not include the permission models:use.")
     if model is None:

@@ -3,8 +3,8 @@
 import hashlib
 
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send, header
-from scaigrid.config.strict import Strict
 from scaigrid.config.snapshot import Principal
+from scaigrid.config.strict import Strict
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Exchange
 from scaigrid.middleware import Services, begin

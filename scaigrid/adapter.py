@@ -64,7 +64,10 @@ class Decoder(Protocol):
         ...
 
     def feed(self, chunk: bytes) -> Sequence[Event]:
-        """The events that `chunk` completes. Raises GatewayError where the provider breaks its format or reports a failure."""
+        """The events that `chunk` completes.
+
+        Raises GatewayError where the provider breaks its format or reports a failure.
+        """
         ...
 
     def close(self) -> Sequence[Event]:
@@ -73,7 +76,7 @@ class Decoder(Protocol):
 
 
 class Pipe(Protocol):
-    """Provider bytes in, client bytes out; what the forwarder drives. A same-dialect relay is one, `Translation` another."""
+    """Provider bytes in, client bytes out: what the forwarder drives, be it a same-dialect relay or a `Translation`."""
 
     @property
     def usage(self) -> Usage | None:
@@ -98,7 +101,10 @@ class Pipe(Protocol):
         ...
 
     def close(self) -> bytes:
-        """What goes to the client at the end: for a plain call, all of it. Raises GatewayError where the answer is cut short."""
+        """What goes to the client at the end: for a plain call, all of it.
+
+        Raises GatewayError where the answer is cut short.
+        """
         ...
 
 

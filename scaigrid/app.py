@@ -68,7 +68,10 @@ class Unfit(Exception):
     """What the command line asks for does not go with the file; one sentence for each fault."""
 
 
-def load_config(path: Path, overrides: Overrides = Overrides()) -> Config:
+_NONE = Overrides()
+
+
+def load_config(path: Path, overrides: Overrides = _NONE) -> Config:
     """The configuration as it will be served. Raises ConfigErrors for the file, Unfit for the command line."""
     config = cast(Config, load(path, Composed, env=os.environ))
     given = {name: value for name, value in msgspec.structs.asdict(overrides).items() if value is not None}

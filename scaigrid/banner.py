@@ -17,7 +17,7 @@ def banner(config: Config, path: Path) -> str:
         ("address", f"{address}   native /v1, OpenAI /oai/v1"),
         (
             "config",
-            f"{path}   data in {server.data_dir}, {server.workers} worker{'s' * (server.workers > 1)}, store {config.store.type}",
+            f"{path}   data in {server.data_dir}, workers: {server.workers}, store: {config.store.type}",
         ),
         ("models", _listed(f"{slug} -> {_targets(config, slug)}" for slug in config.models)),
         ("keys", _listed(f"{name} ({key.user})" for name, key in config.keys.items())),

@@ -52,7 +52,7 @@ def _estimate(exchange: Exchange, reported: Usage | None, output_seen: int) -> U
 
 
 def usage_row(
-    clock: Clock, exchange: Exchange, call: Call, model: Model, attempt: Attempt, failure: GatewayError | None
+    clock: Clock, exchange: Exchange, attempt: Attempt, failure: GatewayError | None, *, call: Call, model: Model
 ) -> UsageRow:
     """The ledger's row of one attempt. Only an attempt that reached the client, or that the client left, is billed."""
     principal, backend = exchange.principal, attempt.backend

@@ -1,4 +1,4 @@
-"""What `intake` makes of a body: the few fields that governance reads, and the rest undecoded until somebody needs it."""
+"""What `intake` makes of a body: the fields that governance reads, the rest undecoded until somebody needs it."""
 
 from collections.abc import Callable, Mapping
 

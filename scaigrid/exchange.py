@@ -90,6 +90,14 @@ def exchange_of(scope: Scope) -> Exchange | None:
     return found
 
 
+def resolved(scope: Scope) -> tuple[Exchange, Call, Model]:
+    """The exchange, call and model of a request that has walked the whole chain. Raises LookupError for any other."""
+    exchange = exchange_of(scope)
+    if exchange is None or exchange.call is None or exchange.model is None:
+        raise LookupError("the forwarder stands behind the links `intake` and `route_resolve`")
+    return exchange, exchange.call, exchange.model
+
+
 def attach(scope: Scope, exchange: Exchange, send: Send) -> Send:
     """Puts `exchange` into the scope and answers the `send` that keeps it informed.
 

@@ -7,17 +7,18 @@ the row, so that whatever a client finished is accounted for.
 
 import asyncio
 from collections.abc import Mapping
+from typing import Self
+
 import structlog
 
-from scaigrid.adapter import Adapter, Outgoing, Pipe
+from scaigrid.adapter import Outgoing, Pipe, UpstreamRequest
 from scaigrid.asgi import Receive, Scope, Send
 from scaigrid.billing import bill, usage_row
 from scaigrid.call import Call
-from scaigrid.clock import Clock
 from scaigrid.config.schema import Forwarder as ForwarderConfig
-from scaigrid.config.snapshot import Backend, Model, Route
+from scaigrid.config.snapshot import Backend, Model
 from scaigrid.errors import Code, GatewayError
-from scaigrid.exchange import Attempt, Exchange, exchange_of
+from scaigrid.exchange import Attempt, Exchange, resolved
 from scaigrid.middleware import Services
 from scaigrid.patience import Interrupted, Patience, Why
 from scaigrid.translation import Translation
@@ -63,24 +64,20 @@ class Forwarder:
     """The ASGI application that the chain ends in."""
 
     def __init__(self, services: Services, upstreams: Mapping[str, Upstream], config: ForwarderConfig) -> None:
-        self._services = services
-        self._upstreams = upstreams
-        self._config = config
+        self.services = services
+        self.upstreams = upstreams
+        self.config = config
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = exchange_of(scope)
-        assert exchange is not None and exchange.call is not None and exchange.model is not None
-        call, model = exchange.call, exchange.model
-        ends = asyncio.get_running_loop().time() + model.route.total
+        exchange, call, model = resolved(scope)
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + model.route.total
         failure: GatewayError | None = None
         for backend in exchange.candidates[: model.route.max_attempts]:
-            attempt = _Attempt(self._services, self._upstreams, self._config, exchange, call, model, backend, send)
-            failure = await attempt.run(receive, ends)
+            failure = await _Attempt(self, exchange, call, model, backend=backend, send=send).run(receive, ends)
             if failure is None:
                 return
-            if exchange.response_started or failure.code not in _ELSEWHERE:
-                break
-            if asyncio.get_running_loop().time() >= ends:
+            if exchange.response_started or failure.code not in _ELSEWHERE or loop.time() >= ends:
                 break
         raise failure or GatewayError(Code.MODEL_UNAVAILABLE)
 
@@ -89,24 +86,16 @@ class _Attempt:
     """One call to one backend, from encoding it to its row in the ledger."""
 
     def __init__(
-        self,
-        services: Services,
-        upstreams: Mapping[str, Upstream],
-        config: ForwarderConfig,
-        exchange: Exchange,
-        call: Call,
-        model: Model,
-        backend: Backend,
-        send: Send,
+        self, forwarder: Forwarder, exchange: Exchange, call: Call, model: Model, *, backend: Backend, send: Send
     ) -> None:
-        self._services = services
-        self._clock: Clock = services.clock
-        self._upstream = upstreams[backend.adapter.transport]
-        self._config = config
+        self._services = forwarder.services
+        self._clock = forwarder.services.clock
+        self._upstream = forwarder.upstreams[backend.adapter.transport]
+        self._config = forwarder.config
         self._exchange = exchange
         self._call = call
         self._model = model
-        self._route: Route = model.route
+        self._route = model.route
         self._backend = backend
         self._send = send
         self._pipe: Pipe | None = None
@@ -114,66 +103,57 @@ class _Attempt:
 
     async def run(self, receive: Receive, ends: float) -> GatewayError | None:
         """None where the answer was sent, else why it was not; by then everything of the attempt is on record."""
-        clock, exchange, backend, health = self._clock, self._exchange, self._backend, self._services.health
-        adapter = backend.adapter
         try:
-            request = adapter.encode(self._call, backend.target, _outgoing(exchange, self._call, self._model, adapter))
+            request = self._request()
         except GatewayError as error:
             return error
-        headers = (*request.headers, ("x-request-id", exchange.request_id))
-        request = type(request)(request.method, request.url, headers, request.body)
-
-        attempt = Attempt(backend=backend, started=clock.monotonic())
-        exchange.attempts.append(attempt)
-        health.began(backend, attempt.started)
-        failure: GatewayError | None = None
-        watch = _ClientWatch(receive)
+        attempt = Attempt(backend=self._backend, started=self._clock.monotonic())
+        self._exchange.attempts.append(attempt)
+        self._services.health.began(self._backend, attempt.started)
+        failure: GatewayError | None = GatewayError(Code.INTERNAL_ERROR)
         try:
-            with Patience(ends) as patience:
-                patience.wait(self._route.first_byte, Why.FIRST_BYTE)
-                watch.start(patience)
-                async with self._upstream.send(
-                    request, connect_timeout=self._route.connect, stream=self._call.stream
-                ) as response:
-                    if not 200 <= response.status < 300:
-                        body = await _error_body(response)
-                        raise adapter.error(response.status, response.headers, body)
-                    if self._call.stream:
-                        await self._stream(response, attempt, patience)
-                        # From here on the server says that the client is gone, whether or not it is.
-                        watch.stop()
-                        await _linger(response, self._pipe)
-                    else:
-                        await self._plain(response, attempt, patience)
-        except GatewayError as error:
-            failure = error
-        except Interrupted as interrupted:
-            if not exchange.response_complete:
-                code, text = _INTERRUPTIONS[interrupted.why]
-                failure = GatewayError(code, text)
-        except UpstreamTimeout:
-            failure = GatewayError(Code.BACKEND_TIMEOUT, "The provider could not be reached in time.")
-        except UpstreamTooLarge:
-            failure = GatewayError(
-                Code.UPSTREAM_SHAPE_MISMATCH, "The provider's answer is larger than the gateway takes."
-            )
-        except UpstreamFailure as error:
-            # The text stays inside: it names addresses.
-            _log.warning("upstream_failed", backend=backend.name, reason=str(error))
-            failure = GatewayError(Code.BACKEND_ERROR)
-        except BaseException:
-            failure = GatewayError(Code.INTERNAL_ERROR)
-            raise
+            await self._ask(request, attempt, receive, ends)
+            failure = None
+        except (GatewayError, Interrupted, UpstreamFailure) as error:
+            # What comes after the last byte concerns nobody any more.
+            failure = None if self._exchange.response_complete else _meaning(error, self._backend)
         finally:
-            watch.stop()
-            attempt.ended = clock.monotonic()
-            if attempt.first_byte is None and failure is not None:
-                exchange.upstream_seconds += attempt.ended - attempt.started
-            attempt.error = failure
-            health.ended(backend, failure, attempt.ended)
-            if not self._recorded:
-                self._record(attempt, failure)
+            self._end(attempt, failure)
         return failure
+
+    def _request(self) -> UpstreamRequest:
+        exchange, call, model, adapter = self._exchange, self._call, self._model, self._backend.adapter
+        bound = exchange.output_bound
+        if bound is None and call.max_output is None and adapter.needs_max_output:
+            bound = model.max_output_tokens
+        outgoing = Outgoing(max_output=bound, defaults=model.defaults, system_prompt=model.system_prompt)
+        made = adapter.encode(call, self._backend.target, outgoing)
+        return UpstreamRequest(made.method, made.url, (*made.headers, ("x-request-id", exchange.request_id)), made.body)
+
+    async def _ask(self, request: UpstreamRequest, attempt: Attempt, receive: Receive, ends: float) -> None:
+        """Raises GatewayError for what the provider says, UpstreamFailure and Interrupted for what it fails to say."""
+        call, route = self._call, self._route
+        with Patience(ends) as patience, _ClientWatch(receive, patience) as watch:
+            patience.wait(route.first_byte, Why.FIRST_BYTE)
+            async with self._upstream.send(request, connect_timeout=route.connect, stream=call.stream) as response:
+                if not 200 <= response.status < 300:
+                    raise self._backend.adapter.error(response.status, response.headers, await _error_body(response))
+                if call.stream:
+                    await self._stream(response, attempt, patience)
+                    # From here on the server says that the client is gone, whether or not it is.
+                    watch.stop()
+                    await _linger(response, self._pipe)
+                else:
+                    await self._plain(response, attempt, patience)
+
+    def _end(self, attempt: Attempt, failure: GatewayError | None) -> None:
+        attempt.ended = self._clock.monotonic()
+        attempt.error = failure
+        if attempt.first_byte is None:
+            self._exchange.upstream_seconds += attempt.ended - attempt.started
+        self._services.health.ended(self._backend, failure, attempt.ended)
+        if not self._recorded:
+            self._record(attempt, failure)
 
     async def _plain(self, response: UpstreamResponse, attempt: Attempt, patience: Patience) -> None:
         body = await response.read(self._config.max_answer_bytes)
@@ -251,15 +231,22 @@ class _Attempt:
             exchange.served = True
             bill(exchange, self._model, self._backend, pipe, complete=failure is None)
         self._services.recorder.append(
-            usage_row(self._services.clock, exchange, self._call, self._model, attempt, failure)
+            usage_row(self._clock, exchange, attempt, failure, call=self._call, model=self._model)
         )
 
 
-def _outgoing(exchange: Exchange, call: Call, model: Model, adapter: Adapter) -> Outgoing:
-    bound = exchange.output_bound
-    if bound is None and call.max_output is None and adapter.needs_max_output:
-        bound = model.max_output_tokens
-    return Outgoing(max_output=bound, defaults=model.defaults, system_prompt=model.system_prompt)
+def _meaning(error: GatewayError | Interrupted | UpstreamFailure, backend: Backend) -> GatewayError:
+    """What a failed attempt is called; a failure of the upstream keeps its text inside, for it names addresses."""
+    if isinstance(error, GatewayError):
+        return error
+    if isinstance(error, Interrupted):
+        return GatewayError(*_INTERRUPTIONS[error.why])
+    _log.warning("upstream_failed", backend=backend.name, reason=str(error))
+    if isinstance(error, UpstreamTimeout):
+        return GatewayError(Code.BACKEND_TIMEOUT, "The provider could not be reached in time.")
+    if isinstance(error, UpstreamTooLarge):
+        return GatewayError(Code.UPSTREAM_SHAPE_MISMATCH, "The provider's answer is larger than the gateway takes.")
+    return GatewayError(Code.BACKEND_ERROR)
 
 
 async def _error_body(response: UpstreamResponse) -> bytes:
@@ -285,14 +272,25 @@ class _ClientWatch:
 
     __slots__ = ("_handle", "_patience", "_receive", "_task")
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, patience: Patience) -> None:
         self._receive = receive
+        self._patience = patience
         self._handle: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, patience: Patience) -> None:
-        self._patience = patience
+    def __enter__(self) -> Self:
         self._handle = asyncio.get_running_loop().call_later(WATCH_AFTER, self._begin)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Lets the client be; harmless when it is done twice."""
+        if self._handle is not None:
+            self._handle.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
     def _begin(self) -> None:
         self._handle = None
@@ -302,9 +300,3 @@ class _ClientWatch:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self._patience.trip(Why.CLIENT_CLOSED)
-
-    def stop(self) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
-        if self._task is not None:
-            self._task.cancel()

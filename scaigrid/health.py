@@ -35,16 +35,16 @@ class Health:
     def reason_to_skip(self, backend: Backend, now: float) -> str | None:
         """Why `backend` should not be tried now; None where it may be, also as the one probe of an open breaker."""
         state = self._states.get(backend.id)
-        if state is None or state.failures < FAILURES_TO_OPEN and state.open_until <= now:
+        if state is None or (state.failures < FAILURES_TO_OPEN and state.open_until <= now):
             return None
         if now < state.open_until:
             return f"breaker open for {state.open_until - now:.1f} s"
         return "breaker half-open, probe under way" if state.probing else None
 
     def status(self, backend_id: str, now: float) -> str:
-        """healthy | degraded | unavailable."""
+        """Healthy | degraded | unavailable."""
         state = self._states.get(backend_id)
-        if state is None or state.failures == 0 and state.open_until <= now:
+        if state is None or (state.failures == 0 and state.open_until <= now):
             return "healthy"
         return "unavailable" if now < state.open_until or state.failures >= FAILURES_TO_OPEN else "degraded"
 

@@ -7,8 +7,8 @@ import msgspec
 
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send, header
 from scaigrid.clock import Clock
-from scaigrid.config.strict import Strict
 from scaigrid.config.snapshot import Current
+from scaigrid.config.strict import Strict
 from scaigrid.dialect import Dialect
 from scaigrid.exchange import KEY, Exchange, attach
 from scaigrid.health import Health

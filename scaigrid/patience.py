@@ -7,6 +7,7 @@ writes: the timer that runs is left alone, and looks when it fires whether its t
 import asyncio
 from enum import Enum
 from types import TracebackType
+from typing import Self
 
 
 class Why(Enum):
@@ -38,7 +39,8 @@ class Patience:
     def __init__(self, total_ends: float) -> None:
         self._loop = asyncio.get_running_loop()
         task = asyncio.current_task()
-        assert task is not None, "patience is for tasks"
+        if task is None:
+            raise RuntimeError("patience is for tasks")
         self._task: asyncio.Task[object] = task
         self._total_ends = total_ends
         self._ends = total_ends
@@ -72,7 +74,7 @@ class Patience:
         else:
             self._timer = self._loop.call_at(self._ends, self._look)
 
-    def __enter__(self) -> "Patience":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -82,6 +84,6 @@ class Patience:
             self._timer.cancel()
             self._timer = None
         # Somebody else may have cancelled the task as well (the server stopping); that one must not be swallowed.
-        if self._tripped is not None and self._task.uncancel() == 0:
-            if kind is not None and issubclass(kind, asyncio.CancelledError):
-                raise Interrupted(self._tripped) from error
+        ours = self._tripped is not None and self._task.uncancel() == 0
+        if ours and self._tripped is not None and isinstance(error, asyncio.CancelledError):
+            raise Interrupted(self._tripped) from error

@@ -33,18 +33,11 @@ def _drawn(tier: Sequence[Candidate], draw: random.Random) -> Sequence[Backend]:
     """The tier in an order drawn without replacement: each next one with a chance in proportion to its weight."""
     if len(tier) == 1:
         return (tier[0].backend,)
-    rest = list(tier)
-    ordered: list[Backend] = []
-    while rest:
-        total = sum(candidate.weight for candidate in rest)
-        if total == 0:
-            draw.shuffle(rest)
-            ordered += [candidate.backend for candidate in rest]
-            break
-        point = draw.random() * total
-        for place, candidate in enumerate(rest):
-            point -= candidate.weight
-            if point < 0:
-                break
-        ordered.append(rest.pop(place).backend)
-    return ordered
+    # Efraimidis and Spirakis: the largest of u^(1/w) first is a weighted draw without replacement. Weight 0 comes last.
+    keyed = [(draw.random() ** (1 / one.weight) if one.weight else -draw.random(), one.backend) for one in tier]
+    keyed.sort(key=_first, reverse=True)
+    return [backend for _, backend in keyed]
+
+
+def _first(keyed: tuple[float, Backend]) -> float:
+    return keyed[0]

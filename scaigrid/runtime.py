@@ -70,7 +70,7 @@ class Runtime:
 
     @asynccontextmanager
     async def lifespan(self, _app: object) -> AsyncIterator[None]:
-        """Opens the ledger and rebuilds the budgets from it; at the end writes everything that is still in the journal."""
+        """Opens the ledger and rebuilds the budgets from it; at the end writes what is still in the journal."""
         await self._writer.start()
         while not await self._writer.drain(_DRAIN_SECONDS):
             # Budgets rebuilt from a ledger that lacks rows would give away what those rows have spent.

@@ -29,14 +29,15 @@ def serve(path: Path, overrides: Overrides) -> None:
         raise CannotServe(f"server.data_dir: {server.data_dir}: {error.strerror}") from error
     try:
         _migrate(config)
-        print(banner(config, path), file=sys.stderr, flush=True)
+        sys.stderr.write(banner(config, path) + "\n")
+        sys.stderr.flush()
         _run(path, overrides, config)
     finally:
         lock.release()
 
 
 def _claim_port(host: str, port: int) -> None:
-    """Granian listens with SO_REUSEPORT, with which two servers share a port in silence; without it the second one fails."""
+    """Granian listens with SO_REUSEPORT, with which two servers share a port in silence; without it one fails."""
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:

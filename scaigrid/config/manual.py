@@ -5,6 +5,7 @@ import inspect
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from itertools import pairwise
 from typing import Any, cast
 
 import msgspec
@@ -47,7 +48,7 @@ _WORDS = {
 
 
 def manual(schema: type[msgspec.Struct]) -> str:
-    """The file: every key that exists, with its documentation and its default. Entries of mappings are commented out."""
+    """The file: every key that exists, documented, with its default; entries of mappings are commented out."""
     lines = [
         "# ScaiGrid's configuration: every key that exists, with its default.",
         "# Written from the code: see CONTRIBUTING.md.",
@@ -162,7 +163,7 @@ def _own_docs(cls: type) -> Mapping[str, str]:
     body = cast(ast.ClassDef, tree.body[0]).body
     return {
         statement.target.id: inspect.cleandoc(after.value.value)
-        for statement, after in zip(body, body[1:], strict=False)
+        for statement, after in pairwise(body)
         if isinstance(statement, ast.AnnAssign)
         and isinstance(statement.target, ast.Name)
         and isinstance(after, ast.Expr)

@@ -85,7 +85,7 @@ class Metrics(Strict):
 class Limits(Strict):
     """Request limits of one subject. Left out: the level's default. `null`: no limit. 0: refuse everything."""
 
-    requests_per_minute: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None | msgspec.UnsetType = msgspec.UNSET
+    requests_per_minute: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | msgspec.UnsetType | None = msgspec.UNSET
     """Requests in any rolling minute. Defaults: key 60, user 120, tenant 1000, partner 5000."""
 
 

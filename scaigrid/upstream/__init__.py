@@ -1,1 +1,1 @@
-"""HTTP towards providers, behind one small port: `http1` carries it, `httpx` is the reference, the simulator answers here."""
+"""HTTP towards providers behind one port: `http1` carries it, `httpx` is the reference, the simulator answers here."""

@@ -42,8 +42,20 @@ _KEEPALIVE_SECONDS: Final = 60
 
 _CODINGS: Final = {b"content-encoding": b"identity", b"transfer-encoding": b"chunked"}
 _OURS: Final = frozenset(
-    "accept-encoding connection content-length expect host keep-alive proxy-connection te trailer transfer-encoding"
-    " upgrade user-agent".split()
+    [
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    ]
 )
 """What the client alone says: framing and the connection are its own."""
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

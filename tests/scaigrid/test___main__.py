@@ -67,7 +67,10 @@ def test_an_intruder_with_one_of_our_names_is_named(tmp_path: Path) -> None:
     """`middlewares` and `adapters` are common words; another distribution may own one of them."""
     (tmp_path / "adapters").mkdir()
     (tmp_path / "adapters" / "__init__.py").write_text("")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from scaigrid.__main__ import main; sys.exit(main(['check', 'x']))"
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r});"
+        "from scaigrid.__main__ import main; sys.exit(main(['check', 'x']))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "the package `adapters` in this environment belongs to" in done.stderr

@@ -59,12 +59,12 @@ def test_a_port_that_is_taken_is_refused_although_the_server_shares_ports(file: 
 
 
 def test_an_address_that_is_not_ours_is_refused(file: Path, ran: list[Config]) -> None:
-    with pytest.raises(CannotServe, match="server.port: 192.0.2.1:.* cannot be used"):
+    with pytest.raises(CannotServe, match=r"server\.port: 192\.0\.2\.1:.* cannot be used"):
         serve(file, Overrides(host="192.0.2.1"))
 
 
 def test_a_name_that_nobody_knows_is_refused(file: Path, ran: list[Config]) -> None:
-    with pytest.raises(CannotServe, match="server.host: no-such-host.invalid"):
+    with pytest.raises(CannotServe, match=r"server\.host: no-such-host\.invalid"):
         serve(file, Overrides(host="no-such-host.invalid"))
 
 

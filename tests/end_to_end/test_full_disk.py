@@ -1,0 +1,59 @@
+"""A journal that cannot be written: nothing that would have to be billed goes out, and it recovers by itself."""
+
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.harness.behaviours import answer, completion, openai_frames, stream
+from tests.harness.gateway import Gateway
+from tests.harness.lanes import CHAT_URL, Lane, chat, code_of
+from tests.harness.provider import Provider
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="prlimit(2) is Linux's")
+
+
+@contextmanager
+def no_room(gateway: Gateway) -> Iterator[None]:
+    """The worker can make no file longer, as on a full disk."""
+    before = resource.prlimit(gateway.worker, resource.RLIMIT_FSIZE)
+    resource.prlimit(gateway.worker, resource.RLIMIT_FSIZE, (1, before[1]))
+    yield
+    resource.prlimit(gateway.worker, resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("dialect", sorted(CHAT_URL))
+def test_no_answer_goes_out_that_cannot_be_recorded(
+    provider: Provider, start: Callable[..., Gateway], dialect: str
+) -> None:
+    lane = Lane(f"full-disk-{dialect}", provider)
+    config: dict[str, Any] = {}
+    lane.declare(config)
+    lane.openai.then(
+        answer(completion("One.")),
+        answer(completion("Two.")),
+        stream(*openai_frames("Three.")),
+        answer(completion("Four.")),
+    )
+    gateway = start(config)
+    lane.join(gateway)
+    client, url = lane.client(), CHAT_URL[dialect]
+    first = client.post(url, json=chat(lane.model("openai")))
+    assert first.status_code == 200
+    with no_room(gateway):
+        plain = client.post(url, json=chat(lane.model("openai")))
+        assert (plain.status_code, code_of(plain.json())) == (503, "STORE_UNAVAILABLE")
+        assert "Two." not in plain.text
+        streamed = client.post(url, json=chat(lane.model("openai"), stream=True))
+        assert "STORE_UNAVAILABLE" in streamed.text
+        assert ("[DONE]" in streamed.text) == (dialect == "native")
+        assert client.get("/health").status_code == 200
+    last = client.post(url, json=chat(lane.model("openai")))
+    assert last.status_code == 200
+    rows = lane.usage(2)
+    assert [row["request_id"] for row in rows] == [first.headers["x-request-id"], last.headers["x-request-id"]]
+    lane.close()
+    assert gateway.stop() == 0
