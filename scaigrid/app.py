@@ -113,7 +113,7 @@ def _wrapped(app: ASGIApp, place: str, config: Config, services: Services) -> AS
 
 
 def _linked(link: Link[Any], app: ASGIApp, config: Config, services: Services) -> Middleware:
-    return link.make(app, getattr(config.chain, link.name), services)  # type: ignore[attr-defined]  # made from CHAIN
+    return link.make(app, config.links()[link.name], services)
 
 
 def worker_app(path: Path, overrides: Overrides) -> ASGIApp:

@@ -46,8 +46,7 @@ def warnings(config: Config) -> Sequence[str]:
     free = [slug for slug, model in config.models.items() if model.unpriced == "free"]
     if free and config.budgets:
         found.append(f"unpriced and free, so no cost budget bounds them: {', '.join(free[:_MOST])}")
-    chain = config.chain  # type: ignore[attr-defined]  # the section is made from the chain, see scaigrid.app
-    off = [name for name in chain.__struct_fields__ if not getattr(getattr(chain, name), "enabled", True)]
+    off = [name for name, section in config.links().items() if not getattr(section, "enabled", True)]
     if off:
         found.append(f"turned off: {', '.join(off)}")
     return found

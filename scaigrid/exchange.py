@@ -5,11 +5,10 @@ alone around somebody else's application opens one for itself.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
-from scaigrid.asgi import Message, Scope, Send
+from scaigrid.asgi import Headers, Message, Scope, Send
 from scaigrid.call import Call
 from scaigrid.config.snapshot import Backend, Model, Principal, Snapshot
 from scaigrid.dialect import Dialect
@@ -110,12 +109,18 @@ def attach(scope: Scope, exchange: Exchange, send: Send) -> Send:
         if message["type"] == "http.response.start":
             exchange.response_started = True
             exchange.status = message["status"]
-            headers: list[Any] = exchange.response_headers
-            if headers:
-                message["headers"] = [*message["headers"], *headers]
+            exchange.streaming = _is_event_stream(message.get("headers", ()))
+            if exchange.response_headers:
+                # A copy: an application may send the same message again.
+                headers = [*message.get("headers", ()), *exchange.response_headers]
+                message = {**message, "headers": headers}
         else:
             exchange.bytes_sent += len(message.get("body", b""))
             exchange.response_complete = not message.get("more_body", False)
         await send(message)
 
     return noted
+
+
+def _is_event_stream(headers: Headers) -> bool:
+    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)

@@ -177,7 +177,6 @@ class _Attempt:
                 if not begun:
                     begun = True
                     self._first_byte(attempt)
-                    self._exchange.streaming = True
                     await self._begin(attempt, _STREAM_HEADERS)
                 await send({"type": "http.response.body", "body": frames, "more_body": True})
             if pipe.ended:
@@ -188,7 +187,6 @@ class _Attempt:
         self._record(attempt, None)
         if not begun:
             self._first_byte(attempt)
-            self._exchange.streaming = True
             await self._begin(attempt, _STREAM_HEADERS)
         patience.wait(idle, Why.READER)
         await send({"type": "http.response.body", "body": last, "more_body": False})

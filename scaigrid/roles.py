@@ -29,4 +29,4 @@ ROLES: dict[str, frozenset[str]] = {
 
 def permissions(roles: Iterable[str]) -> frozenset[str]:
     """What all `roles` together allow. Raises KeyError for a role that is not published."""
-    return frozenset().union(*(ROLES[role] for role in roles))
+    return frozenset[str]().union(*(ROLES[role] for role in roles))

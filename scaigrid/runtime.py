@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -69,7 +69,7 @@ class Runtime:
         return self._upstreams
 
     @asynccontextmanager
-    async def lifespan(self, _app: object) -> AsyncIterator[None]:
+    async def lifespan(self, _app: object) -> AsyncGenerator[None]:
         """Opens the ledger and rebuilds the budgets from it; at the end writes what is still in the journal."""
         await self._writer.start()
         while not await self._writer.drain(_DRAIN_SECONDS):

@@ -18,7 +18,7 @@ class CannotServe(Exception):
 
 
 def serve(path: Path, overrides: Overrides) -> None:
-    """Serves until SIGTERM or SIGINT. Raises ConfigErrors, Unfit, CannotServe, DataDirTaken; exits 1 if workers fail."""
+    """Serves until SIGTERM or SIGINT. Raises ConfigErrors, Unfit, CannotServe, DataDirTaken; exits 1 if workers die."""
     config = load_config(path, overrides)
     server = config.server
     _claim_port(server.host, server.port)

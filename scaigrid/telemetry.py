@@ -141,7 +141,7 @@ class Telemetry:
         counter: bool = False,
     ) -> None:
         """A metric that is read at scrape time: samples of label values and a number."""
-        self.registry.register(_Scraped(name, text, labels, read, counter))  # type: ignore[arg-type]  # duck-typed by the library
+        self.registry.register(_Scraped(name, text, labels, read, counter))
 
     def before_scrape(self, refresh: Callable[[], Awaitable[None]]) -> None:
         """Something to await ahead of each scrape: a store that has to be asked."""

@@ -131,8 +131,10 @@ def _server(config: schema.Config) -> Iterable[Fault]:
     if config.server.workers > 1 and config.store.type == "memory":
         yield (
             ("server", "workers"),
-            f"{config.server.workers} workers would each count by themselves on the memory store: "
-            "set `server.workers: 1`",
+            (
+                f"{config.server.workers} workers would each count by themselves on the memory store: "
+                "set `server.workers: 1`"
+            ),
         )
     if config.server.host not in LOOPBACK:
         demo = hashlib.sha256(schema.DEMO_KEY.encode()).digest()
@@ -140,6 +142,8 @@ def _server(config: schema.Config) -> Iterable[Fault]:
             if key_digest(key) == demo:
                 yield (
                     ("keys", name),
-                    f"this is the published demo key, and the gateway listens on {config.server.host}: "
-                    "make a key of your own",
+                    (
+                        f"this is the published demo key, and the gateway listens on {config.server.host}: "
+                        "make a key of your own"
+                    ),
                 )

@@ -323,3 +323,8 @@ class Config(Strict):
     """Deployments of models at providers."""
     models: dict[Slug, Model] = {}
     """Frontend models: what code names."""
+
+    def links(self) -> dict[str, Strict]:
+        """The sections of the chain's links, by name, outermost first."""
+        chain: Any = getattr(self, "chain", None)
+        return {} if chain is None else msgspec.structs.asdict(chain)

@@ -12,14 +12,15 @@ byte of an answer, at once, the call is made again on a new connection. That hap
 """
 
 import asyncio
-import os
 import re
 import socket
 import ssl
 from bisect import bisect_right
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache, lru_cache
-from typing import Any, Final, NamedTuple, cast
+from pathlib import Path
+from typing import Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import certifi
@@ -37,10 +38,12 @@ MOST_HEAD: Final = 64 * 1024
 _JOINED: Final = 64 * 1024
 _STALE_SECONDS: Final = 1.0
 """A provider that closes later than this after a request had it, and may have worked on it."""
+_CLOSING_SECONDS: Final = 1.0
 _KEEPALIVE_SECONDS: Final = 60
 """A provider may think for minutes without a byte; routers forget connections that are silent for that long."""
 
 _CODINGS: Final = {b"content-encoding": b"identity", b"transfer-encoding": b"chunked"}
+_LENGTHS: Final = frozenset((b"content-length", b"transfer-encoding"))
 _OURS: Final = frozenset(
     [
         "accept-encoding",
@@ -71,30 +74,206 @@ class Origin(NamedTuple):
     port: int
 
 
-class _Connection(asyncio.Protocol):
-    """One connection, one exchange at a time, one waiter: for the head, for more of the body, or for its end."""
+class Http1Response:
+    """The answer to one call, as llhttp tells it, until it is read; it never holds a byte of another call's.
+
+    One waiter at a time: for the head, for more of the body, or for its end.
+    """
 
     __slots__ = (
         "_barren",
         "_buffered",
-        "_complete",
+        "_connection",
         "_failure",
+        "_fields",
         "_in_body",
-        "_large",
         "_loop",
         "_parser",
         "_paused",
         "_pieces",
-        "_pool",
-        "_transport",
         "_waiter",
-        "headers",
-        "heard",
-        "origin",
-        "reusable",
-        "since",
+        "complete",
         "status",
     )
+
+    def __init__(self, connection: "_Connection") -> None:
+        self.status = 0
+        self.complete = False
+        """The answer has come to its end."""
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._pieces: list[bytes] = []
+        self._buffered = 0
+        self._barren = 0
+        self._in_body = False
+        self._paused = False
+        self._failure: str | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    # -- what a call asks
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in self._fields:
+            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1").strip(" \t")
+            # RFC 9110, section 5.2: several of one name are one list.
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        return headers
+
+    def leave(self) -> bool:
+        """Ends the call. True where the answer is complete and was read to its end."""
+        # The parser holds on to this object, and this object would be garbage only for the collector.
+        self._parser = None
+        return self.complete and not self._pieces
+
+    async def head(self) -> None:
+        """Returns when the head of the answer is there."""
+        while not self._in_body:
+            await self._more()
+
+    async def chunk(self) -> bytes:
+        while not self._pieces:
+            if self.complete:
+                return b""
+            await self._more()
+        return self._take()
+
+    async def read(self, limit: int) -> bytes:
+        # What says beforehand that it is too large is not read at all.
+        if not self.complete and (declared := _declared(self._fields)) > limit:
+            raise UpstreamTooLarge(f"the answer declares {declared} bytes")
+        taken: list[bytes] = []
+        size = 0
+        while True:
+            if self._pieces:
+                size += self._buffered
+                if size > limit:
+                    raise UpstreamTooLarge(f"the answer passed {limit} bytes")
+                taken.append(self._take())
+            if self.complete:
+                return taken[0] if len(taken) == 1 else b"".join(taken)
+            await self._more()
+
+    def _take(self) -> bytes:
+        pieces = self._pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._pieces = []
+        self._buffered = 0
+        if self._paused:
+            self._paused = False
+            self._connection.resume()
+        return data
+
+    def _more(self) -> asyncio.Future[None]:
+        """Done when something has come. Raises what went wrong meanwhile."""
+        if self._failure is not None:
+            raise UpstreamFailure(self._failure)
+        waiter = self._waiter = self._loop.create_future()
+        return waiter
+
+    # -- what the connection tells
+
+    def feed(self, data: bytes) -> None:
+        parser = self._parser
+        if parser is None:
+            return
+        self._barren += len(data)
+        before = self._buffered
+        try:
+            parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self.broken(f"the provider broke HTTP: {error}")
+        if self._buffered != before:
+            self._barren = 0
+        elif self._barren > MOST_HEAD and not self.complete:
+            self.broken("the provider sends no end of head, trailers or chunk sizes")
+        self._wake()
+
+    def ended(self) -> None:
+        """The provider closed its side in order: so ends a body without a length (RFC 9112, section 6.3)."""
+        if self._in_body and not any(name in _LENGTHS for name, _ in self._fields):
+            self.complete = True
+        self.broken("the provider closed the connection early")
+
+    def broken(self, reason: str) -> None:
+        """Nothing more is to be had from this connection. An answer that is complete stays so."""
+        if not self.complete and self._failure is None:
+            self._failure = reason
+        self._connection.abort()
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and (self._in_body or self._failure is not None):
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # -- what the parser tells
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self._connection.reusable = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # After the head it is a trailer, which must not pass for a header (RFC 9110, section 6.5.1).
+        if not self._in_body:
+            self._fields.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        parser = self._parser
+        if parser is None or self._in_body or self._failure is not None:
+            return
+        status = parser.get_status_code()
+        if status < 200:
+            if status < 100 or status == 101:
+                self.broken(f"the provider answered with status {status}")
+            return
+        if self._barren > MOST_HEAD and sum(len(name) + len(value) + 4 for name, value in self._fields) > MOST_HEAD:
+            self.broken("the provider's answer has too large a head")
+            return
+        for name, value in self._fields:
+            if name in _CODINGS and not self._plain(parser, name, value):
+                self.broken("the provider encoded its answer, which it was not asked to do")
+                return
+        self.status = status
+        self._in_body = True
+
+    def _plain(self, parser: httptools.HttpResponseParser, name: bytes, value: bytes) -> bool:
+        if name == b"transfer-encoding" and parser.get_http_version() != "1.1":
+            # RFC 9112, section 6.1: something on the way may have seen another end of this body.
+            self._connection.reusable = False
+        return value.strip().lower() == _CODINGS[name]
+
+    def on_body(self, body: bytes) -> None:
+        if self.complete or not self._in_body:
+            return
+        self._pieces.append(body)
+        self._buffered += len(body)
+        if self._buffered > MOST_BUFFERED and not self._paused:
+            self._paused = True
+            self._connection.pause()
+
+    def on_message_complete(self) -> None:
+        parser = self._parser
+        if parser is None or self.complete:
+            return
+        if not self._in_body:
+            # 1xx (RFC 9110, section 15.2): the answer itself is still to come.
+            self._fields.clear()
+            return
+        self.complete = True
+        if not parser.should_keep_alive():
+            self._connection.reusable = False
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, one exchange at a time."""
+
+    __slots__ = ("_exchange", "_large", "_pool", "_transport", "heard", "origin", "reusable", "since")
 
     def __init__(self, pool: "Http1Upstream", origin: Origin) -> None:
         self.origin = origin
@@ -103,21 +282,10 @@ class _Connection(asyncio.Protocol):
         self.reusable = True
         self.heard = False
         """A byte of the answer has come."""
-        self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
         self._pool = pool
-        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._parser: httptools.HttpResponseParser | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._pieces: list[bytes] = []
-        self._buffered = 0
-        self._barren = 0
+        self._exchange: Http1Response | None = None
         self._large = False
-        self._in_body = False
-        self._complete = False
-        self._paused = False
-        self._failure: str | None = None
 
     # -- what the transport tells
 
@@ -128,241 +296,80 @@ class _Connection(asyncio.Protocol):
         self._pool.made(self)
 
     def data_received(self, data: bytes) -> None:
-        parser = self._parser
-        if parser is None or self._complete:
+        exchange = self._exchange
+        if exchange is None or exchange.complete:
             # Nobody asked: whatever this is, the next call must not take it for its answer.
             self.abort()
-            return
-        self.heard = True
-        self._barren += len(data)
-        before = self._buffered
-        try:
-            parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._broken(f"the provider broke HTTP: {error}")
         else:
-            if self._buffered != before:
-                self._barren = 0
-            elif self._barren > MOST_HEAD and not self._complete:
-                self._broken("the provider sends no end of head, trailers or chunk sizes")
-        self._wake()
+            self.heard = True
+            exchange.feed(data)
 
     def eof_received(self) -> None:
-        if self._in_body and not any(name in (b"content-length", b"transfer-encoding") for name, _ in self.headers):
-            # Such a body ends with the connection (RFC 9112, section 6.3), but only where that was closed in order.
-            self._complete = True
-        self._broken("the provider closed the connection early")
-        self._wake()
+        if self._exchange is not None:
+            self._exchange.ended()
+        self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._broken(f"the connection was lost: {exc or 'closed'}")
-        self._wake()
+        self.reusable = False
+        if self._exchange is not None:
+            self._exchange.broken(f"the connection was lost: {exc or 'closed'}")
         self._pool.lost(self)
-
-    # -- what the parser tells
-
-    def on_message_begin(self) -> None:
-        if self._complete:
-            self.reusable = False
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        # After the head it is a trailer, which must not pass for a header (RFC 9110, section 6.5.1).
-        if not self._in_body:
-            self.headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        parser = self._parser
-        if parser is None or self._in_body:
-            return
-        status = parser.get_status_code()
-        if 100 <= status < 200 and status != 101:
-            return
-        if status < 200:
-            self._broken(f"the provider answered with status {status}")
-        elif self._barren > MOST_HEAD and sum(len(name) + len(value) for name, value in self.headers) > MOST_HEAD:
-            self._broken("the provider's answer has too large a head")
-        else:
-            self.status = status
-            self._in_body = True
-            for name, value in self.headers:
-                if name in _CODINGS:
-                    self._check_coding(parser, name, value)
-
-    def _check_coding(self, parser: httptools.HttpResponseParser, name: bytes, value: bytes) -> None:
-        if value.strip().lower() != _CODINGS[name]:
-            self._in_body = False
-            self._broken("the provider encoded its answer, which it was not asked to do")
-        elif name == b"transfer-encoding" and parser.get_http_version() != "1.1":
-            # RFC 9112, section 6.1: something on the way may have seen another end of this body.
-            self.reusable = False
-
-    def on_body(self, body: bytes) -> None:
-        if self._complete:
-            return
-        self._pieces.append(body)
-        self._buffered += len(body)
-        if self._buffered > MOST_BUFFERED and not self._paused and self._transport is not None:
-            self._paused = True
-            self._transport.pause_reading()
-
-    def on_message_complete(self) -> None:
-        parser = self._parser
-        if parser is None or self._complete:
-            return
-        if not self._in_body:
-            # 1xx (RFC 9110, section 15.2): the answer itself is still to come.
-            self.headers.clear()
-            return
-        self._complete = True
-        if not parser.should_keep_alive():
-            self.reusable = False
 
     # -- what a call does
 
-    def begin(self, head: bytes, body: bytes) -> None:
+    def begin(self, head: bytes, body: bytes) -> Http1Response:
         """Sends a request; the connection is then this call's alone until it is released."""
         transport = self._transport
         self.heard = False
         if transport is None or transport.is_closing():
             raise UpstreamFailure("the provider closed the connection before it was asked")
-        self._parser = httptools.HttpResponseParser(self)
-        self.headers = []
-        self._pieces = []
-        self._buffered = self._barren = self.status = 0
-        self._in_body = self._complete = False
+        exchange = self._exchange = Http1Response(self)
         self._large = len(body) > _JOINED
         if self._large:
             transport.write(head)
             transport.write(body)
         else:
             transport.write(head + body)
-
-    async def head(self) -> None:
-        """Returns when the head of the answer is there."""
-        while not self._in_body:
-            await self._more()
-
-    async def chunk(self) -> bytes:
-        """All of the body that has come and was not read yet; empty at the end."""
-        while not self._pieces:
-            if self._complete:
-                return b""
-            await self._more()
-        return self._take()
-
-    async def whole(self, limit: int) -> bytes:
-        """The rest of the body. What says beforehand that it is too large is not read at all."""
-        taken: list[bytes] = []
-        size = 0
-        if not self._complete and (declared := _declared(self.headers)) > limit:
-            raise UpstreamTooLarge(f"the answer declares {declared} bytes")
-        while True:
-            if self._pieces:
-                size += self._buffered
-                if size > limit:
-                    raise UpstreamTooLarge(f"the answer passed {limit} bytes")
-                taken.append(self._take())
-            if self._complete:
-                return taken[0] if len(taken) == 1 else b"".join(taken)
-            await self._more()
+        return exchange
 
     def release(self) -> bool:
         """Ends the call: True where the connection may serve another one, otherwise it is closed."""
-        self._parser = None
-        transport = self._transport
-        if self._large and (self.status >= 400 or (transport is not None and transport.get_write_buffer_size())):
-            # It may have been answered before it was read, and not every server then finds the end of the request.
+        exchange, self._exchange = self._exchange, None
+        if exchange is None or not exchange.leave() or (self._large and self._may_be_unread(exchange.status)):
             self.reusable = False
-        if self._complete and self.reusable and not self._pieces:
-            return True
-        self.abort()
-        return False
+        if not self.reusable:
+            self.abort()
+        return self.reusable
+
+    def _may_be_unread(self, status: int) -> bool:
+        """A large request may be answered before it is read, and not every server then finds its end."""
+        return status >= 400 or (self._transport is not None and self._transport.get_write_buffer_size() > 0)
 
     def abort(self) -> None:
         self.reusable = False
         if self._transport is not None:
             self._transport.abort()
 
-    def _take(self) -> bytes:
-        pieces = self._pieces
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        self._pieces = []
-        self._buffered = 0
-        if self._paused:
-            self._paused = False
-            if self._transport is not None:
-                self._transport.resume_reading()
-        return data
+    def pause(self) -> None:
+        if self._transport is not None:
+            self._transport.pause_reading()
 
-    def _more(self) -> asyncio.Future[None]:
-        """Done when something has come. Raises what went wrong meanwhile."""
-        if self._failure is not None:
-            raise UpstreamFailure(self._failure)
-        waiter = self._waiter = self._loop.create_future()
-        return waiter
-
-    def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None and (self._in_body or self._failure is not None):
-            self._waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
-
-    def _broken(self, reason: str) -> None:
-        """Nothing more is to be had from this connection; an answer that is complete stays one."""
-        if self._parser is not None and not self._complete and self._failure is None:
-            self._failure = reason
-        self.abort()
-
-
-class Http1Response:
-    """The answer to one call. Once the call is over it gives nothing more, since its connection is another's."""
-
-    __slots__ = ("_connection", "_headers", "status")
-
-    def __init__(self, connection: _Connection) -> None:
-        self.status = connection.status
-        self._headers = connection.headers
-        self._connection: _Connection | None = connection
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        headers: dict[str, str] = {}
-        for raw_name, raw_value in self._headers:
-            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1").strip(" \t")
-            # RFC 9110, section 5.2: several of one name are one list.
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        return headers
-
-    def read(self, limit: int) -> Coroutine[Any, Any, bytes]:
-        return self._open().whole(limit)
-
-    def chunk(self) -> Coroutine[Any, Any, bytes]:
-        return self._open().chunk()
-
-    def leave(self) -> _Connection:
-        """Ends the answer and gives back its connection."""
-        connection = self._open()
-        self._connection = None
-        return connection
-
-    def _open(self) -> _Connection:
-        if self._connection is None:
-            raise UpstreamFailure("the call is over")
-        return self._connection
+    def resume(self) -> None:
+        if self._transport is not None:
+            self._transport.resume_reading()
 
 
 class _Call:
     """One call as a context: whatever ends it early closes its connection."""
 
-    __slots__ = ("_pool", "_request", "_response", "_timeout")
+    __slots__ = ("_connection", "_pool", "_request", "_timeout")
 
     def __init__(self, pool: "Http1Upstream", request: UpstreamRequest, timeout: float) -> None:
         self._pool = pool
         self._request = request
         self._timeout = timeout
-        self._response: Http1Response | None = None
+        self._connection: _Connection | None = None
 
     async def __aenter__(self) -> Http1Response:
         request = self._request
@@ -380,18 +387,18 @@ class _Call:
 
     async def _ask(self, connection: _Connection, head: bytes) -> Http1Response:
         try:
-            connection.begin(head, self._request.body)
-            await connection.head()
+            response = connection.begin(head, self._request.body)
+            await response.head()
         except BaseException:
             connection.abort()
+            connection.release()
             raise
-        response = self._response = Http1Response(connection)
+        self._connection = connection
         return response
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._response is not None
-        connection = self._response.leave()
-        if connection.release():
+        connection, self._connection = self._connection, None
+        if connection is not None and connection.release():
             self._pool.keep(connection)
 
 
@@ -421,7 +428,8 @@ class Http1Upstream:
             self._empty = self._empty or asyncio.get_running_loop().create_future()
             for connection in tuple(self._open):
                 connection.abort()
-            await self._empty
+            # They say so in the next turns of the loop.
+            await asyncio.wait((self._empty,), timeout=_CLOSING_SECONDS)
 
     async def connect(self, origin: Origin, timeout: float) -> _Connection:
         """A new connection, TLS included, within `timeout` seconds."""
@@ -500,11 +508,13 @@ class Http1Upstream:
 
 
 def _keep_alive(wire: socket.socket) -> None:
-    wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    # Linux and macOS call the same thing differently.
-    for option in ("TCP_KEEPIDLE", "TCP_KEEPALIVE", "TCP_KEEPINTVL"):
-        if hasattr(socket, option):
-            wire.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), _KEEPALIVE_SECONDS)
+    # A connection that is lost already refuses; what becomes of it is told elsewhere.
+    with suppress(OSError):
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        # Linux and macOS have different names for the first one.
+        for option in ("TCP_KEEPIDLE", "TCP_KEEPALIVE", "TCP_KEEPINTVL"):
+            if hasattr(socket, option):
+                wire.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), _KEEPALIVE_SECONDS)
 
 
 def _since(connection: _Connection) -> float:
@@ -516,7 +526,7 @@ def _trust() -> ssl.SSLContext:
     """Trusts what the machine trusts, and the public authorities where it knows none (slim containers)."""
     context = ssl.create_default_context()
     paths = ssl.get_default_verify_paths()
-    if paths.cafile is None and (paths.capath is None or not os.listdir(paths.capath)):
+    if paths.cafile is None and (paths.capath is None or not any(Path(paths.capath).iterdir())):
         context.load_verify_locations(certifi.where())
     context.set_alpn_protocols(["http/1.1"])
     return context

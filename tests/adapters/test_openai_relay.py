@@ -276,6 +276,15 @@ def test_a_failure_inside_a_stream_is_that_failure(failure: bytes, code: Code) -
         assert caught.value.code is code
 
 
+def test_a_failure_that_waited_stays_what_it_was() -> None:
+    pipe = stream()
+    assert pipe.feed(event() + b'data: {"error":{"code":429}}\n\n') == ours(event())
+    for _ in range(2):
+        with pytest.raises(GatewayError) as caught:
+            pipe.close()
+        assert caught.value.code is Code.BACKEND_RATE_LIMITED
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
@@ -360,8 +369,12 @@ def test_a_plain_answer_is_the_providers_but_for_the_models_name(
         (b'{"id":"{","model":"a","choices":[]}', b'{"id":"{","model":"scailabs/best","choices":[]}'),
         (b'{"a":{"model":"a"},"model":"a","choices":[]}', b'{"a":{"model":"a"},"model":"scailabs/best","choices":[]}'),
         (
-            b'{"\\"model":1,"m\\u006fdel":"a","choices":[]}',
-            b'{"\\"model":1,"m\\u006fdel":"scailabs/best","choices":[]}',
+            b'{"\\"model":"a","m\\u006fdel":"a","choices":[]}',
+            b'{"\\"model":"a","m\\u006fdel":"scailabs/best","choices":[]}',
+        ),
+        (
+            b'{"x":{"model":"a"},"m\\u006fdel":"a","choices":[]}',
+            b'{"x":{"model":"a"},"m\\u006fdel":"scailabs/best","choices":[]}',
         ),
         (b'{"model" : "a" ,"choices":[]}', b'{"model" : "scailabs/best" ,"choices":[]}'),
         (b'{"model":null,"choices":[]}', b'{"model":"scailabs/best","choices":[]}'),

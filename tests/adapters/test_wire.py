@@ -80,6 +80,14 @@ def test_what_says_nothing_is_left_out() -> None:
     assert present({"a": None, "b": 0, "c": "", "d": False}) == {"b": 0, "c": "", "d": False}
 
 
+def test_a_length_that_fits_by_chance_proves_nothing() -> None:
+    """Without spaces, but as long as the four members that are kept would be with them."""
+    text = b'{"a":12,"b":1,"c":2,"d":3,"a":1}'
+    assert len(text) == len(b'{"a": 1, "b": 1, "c": 2, "d": 3}')
+    with pytest.raises(splice.DuplicateKey):
+        places(text, splice.members(text))
+
+
 SEPARATORS = st.sampled_from([(",", ":"), (", ", ": "), (" , ", " : "), (",", ": "), (",\n ", ":")])
 
 

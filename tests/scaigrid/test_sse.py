@@ -125,6 +125,12 @@ def test_several_events_in_one_chunk_come_apart() -> None:
     assert splitter.feed(b"data: a\n\ndata: b\n\n: c\n\n") == [b"data: a\n\n", b"data: b\n\n", b": c\n\n"]
 
 
+def test_events_of_different_line_ends_in_one_chunk_come_apart() -> None:
+    splitter = Splitter()
+    assert splitter.feed(b"data: first\n\n") == [b"data: first\n\n"]
+    assert splitter.feed(b"data: a\r\n\r\ndata: b\n\n") == [b"data: a\r\n\r\n", b"data: b\n\n"]
+
+
 @pytest.mark.parametrize("begin", [b"", b"data: first\n\n"])
 @pytest.mark.parametrize("step", [1, 7, 1000])
 def test_an_event_over_the_limit_is_refused_however_it_comes(begin: bytes, step: int) -> None:

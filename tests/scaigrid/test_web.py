@@ -1,6 +1,6 @@
 """What Litestar is told, and what comes out of it: failures as they were raised, streams as they were sent."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def lifespan(_: object) -> AsyncIterator[None]:
+async def lifespan(_: object) -> AsyncGenerator[None]:
     yield
 
 

@@ -9,6 +9,7 @@ from adapters import ADAPTERS
 from scaigrid.config import schema
 from scaigrid.config.compile import compile_snapshot
 from scaigrid.config.snapshot import Principal, Snapshot
+from scaigrid.errors import Level
 from scaigrid.secrets import Secret
 
 KEY = "sgk_" + "k" * 32
@@ -82,9 +83,9 @@ def test_ids_are_the_same_in_every_process() -> None:
 
 
 def test_a_budget_stands_with_whom_it_bounds() -> None:
-    budgets = {
-        scope: schema.Budget(scope=scope, of=of, period="total", cost_limit=Decimal(1))
-        for scope, of in (("partner", "default"), ("tenant", "default"), ("user", "ann"), ("key", "ann"))
+    owners: list[tuple[Level, str]] = [("partner", "default"), ("tenant", "default"), ("user", "ann"), ("key", "ann")]
+    budgets: dict[str, schema.Budget] = {
+        scope: schema.Budget(scope=scope, of=of, period="total", cost_limit=Decimal(1)) for scope, of in owners
     }
     budgets["model"] = schema.Budget(scope="model", of="acme/chat", period="total", request_limit=1)
     snapshot = compiled(budgets=budgets)

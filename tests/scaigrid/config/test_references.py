@@ -73,8 +73,10 @@ def test_a_sound_file_has_no_errors(tmp_path: Path) -> None:
         (
             "type: custom",
             "type: openia",
-            "c.yaml:6: providers.up.type: there is no provider type 'openia' "
-            "(declared: anthropic, custom, openai, simulator)",
+            (
+                "c.yaml:6: providers.up.type: there is no provider type 'openia' "
+                "(declared: anthropic, custom, openai, simulator)"
+            ),
         ),
         (
             ', base_url: "http://127.0.0.1:9"',
@@ -104,8 +106,10 @@ def test_a_sound_file_has_no_errors(tmp_path: Path) -> None:
         (
             "    unpriced: free\n",
             "    unpriced: free\n    modality: image\n",
-            "c.yaml:14: models.acme/chat.route.targets[0].backend: "
-            "providers of type custom do not serve models of modality image",
+            (
+                "c.yaml:14: models.acme/chat.route.targets[0].backend: "
+                "providers of type custom do not serve models of modality image"
+            ),
         ),
         (
             "    max_output_tokens: 100\n",
@@ -120,15 +124,21 @@ def test_a_sound_file_has_no_errors(tmp_path: Path) -> None:
         (
             "users:\n",
             "server: { workers: 2 }\nusers:\n",
-            "c.yaml:1: server.workers: 2 workers would each count by themselves on the memory store: "
-            "set `server.workers: 1`",
+            (
+                "c.yaml:1: server.workers: 2 workers would each count by themselves on the memory store: "
+                "set `server.workers: 1`"
+            ),
         ),
         (
             "users:\n  ann: {}\nkeys:\n",
-            "server: { host: 0.0.0.0 }\nusers:\n  ann: {}\nkeys:\n"
-            "  demo: { user: ann, key: sgk_demo_0123456789abcdef0123456789abcdef }\n",
-            "c.yaml:5: keys.demo: this is the published demo key, and the gateway listens on 0.0.0.0: "
-            "make a key of your own",
+            (
+                "server: { host: 0.0.0.0 }\nusers:\n  ann: {}\nkeys:\n"
+                "  demo: { user: ann, key: sgk_demo_0123456789abcdef0123456789abcdef }\n"
+            ),
+            (
+                "c.yaml:5: keys.demo: this is the published demo key, and the gateway listens on 0.0.0.0: "
+                "make a key of your own"
+            ),
         ),
     ],
 )
@@ -159,8 +169,10 @@ def test_a_budget_needs_answers_that_are_bounded(tmp_path: Path) -> None:
 def test_a_provider_that_needs_a_bound_says_so(tmp_path: Path) -> None:
     text = SOUND.replace("    max_output_tokens: 100\n", "").replace("type: custom", "type: anthropic")
     assert errors(tmp_path, text) == [
-        "c.yaml:11: models.acme/chat.max_output_tokens: "
-        "needed: providers of type anthropic refuse calls without a bound"
+        (
+            "c.yaml:11: models.acme/chat.max_output_tokens: "
+            "needed: providers of type anthropic refuse calls without a bound"
+        )
     ]
 
 
