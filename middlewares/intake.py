@@ -31,7 +31,7 @@ class Intake:
             return
         exchange, send = begin(scope, send, self._services)
         declared = header(scope, b"content-length")
-        if declared is not None and (not declared.isdigit() or int(declared) > self._limit):
+        if declared is not None and not (declared.isdigit() and len(declared) < 20 and int(declared) <= self._limit):
             raise self._too_large()
         operation = exchange.dialect.operations.get(exchange.path)
         if operation is None or exchange.method != "POST":

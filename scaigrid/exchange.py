@@ -101,7 +101,7 @@ def attach(scope: Scope, exchange: Exchange, send: Send) -> Send:
     """Puts `exchange` into the scope and answers the `send` that keeps it informed.
 
     The one wrapper of a request, whatever the number of links: it adds the headers that links have gathered, and
-    notes the status, the first byte and the size.
+    notes the status, the size and the end.
     """
     scope[KEY] = exchange
 

@@ -19,6 +19,8 @@ _FAULTS = frozenset({Code.BACKEND_ERROR, Code.BACKEND_TIMEOUT, Code.BACKEND_RATE
 
 class _State(msgspec.Struct):
     failures: int = 0
+    opened: bool = False
+    """Until a call serves again; from `open_until` on it is half-open."""
     open_until: float = 0.0
     probing: bool = False
     inflight: int = 0
@@ -35,7 +37,7 @@ class Health:
     def reason_to_skip(self, backend: Backend, now: float) -> str | None:
         """Why `backend` should not be tried now; None where it may be, also as the one probe of an open breaker."""
         state = self._states.get(backend.id)
-        if state is None or (state.failures < FAILURES_TO_OPEN and state.open_until <= now):
+        if state is None or not state.opened:
             return None
         if now < state.open_until:
             return f"breaker open for {state.open_until - now:.1f} s"
@@ -44,17 +46,17 @@ class Health:
     def status(self, backend_id: str, now: float) -> str:
         """Healthy | degraded | unavailable."""
         state = self._states.get(backend_id)
-        if state is None or (state.failures == 0 and state.open_until <= now):
+        if state is None or not (state.failures or state.opened):
             return "healthy"
-        return "unavailable" if now < state.open_until or state.failures >= FAILURES_TO_OPEN else "degraded"
+        return "unavailable" if state.opened else "degraded"
 
     def began(self, backend: Backend, now: float) -> None:
         state = self._states.get(backend.id)
         if state is None:
             state = self._states[backend.id] = _State()
-            self._tell(backend, state, now)
+            self._tell(backend, state)
         state.inflight += 1
-        if state.failures >= FAILURES_TO_OPEN and now >= state.open_until and not state.probing:
+        if state.opened and now >= state.open_until and not state.probing:
             state.probing = True
             self._telemetry.breaker.labels(backend.id).set(2)
 
@@ -63,21 +65,23 @@ class Health:
         state = self._states[backend.id]
         state.inflight -= 1
         if error is None:
-            if state.failures or state.probing or state.open_until:
-                state.failures, state.probing, state.open_until = 0, False, 0.0
-                self._tell(backend, state, now)
+            if state.failures or state.opened:
+                state.failures, state.opened, state.probing, state.open_until = 0, False, False, 0.0
+                self._tell(backend, state)
         elif error.code in _FAULTS:
             state.failures += 1
-            state.probing = False
-            if error.retry_after is not None:
-                state.open_until = max(state.open_until, now + min(error.retry_after, LONGEST_OPEN_SECONDS))
-            elif state.failures >= FAILURES_TO_OPEN:
-                state.open_until = now + OPEN_SECONDS
-            self._tell(backend, state, now)
+            if error.retry_after:
+                self._open(state, now + min(error.retry_after, LONGEST_OPEN_SECONDS))
+            elif state.opened or state.failures >= FAILURES_TO_OPEN:
+                self._open(state, now + OPEN_SECONDS)
+            self._tell(backend, state)
         else:
             state.probing = False
 
-    def _tell(self, backend: Backend, state: _State, now: float) -> None:
-        opened = state.open_until > now
-        self._telemetry.breaker.labels(backend.id).set(1 if opened else 0)
-        self._telemetry.backend_health.labels(backend.id).set(0 if opened else 0.5 if state.failures else 1)
+    @staticmethod
+    def _open(state: _State, until: float) -> None:
+        state.opened, state.probing, state.open_until = True, False, max(state.open_until, until)
+
+    def _tell(self, backend: Backend, state: _State) -> None:
+        self._telemetry.breaker.labels(backend.id).set(1 if state.opened else 0)
+        self._telemetry.backend_health.labels(backend.id).set(0 if state.opened else 0.5 if state.failures else 1)

@@ -8,7 +8,7 @@ from adapters.events import Streamed, Whole
 from adapters.openai_decode import ChatStream, embeddings, output_tokens, whole_chat
 from scaigrid.errors import Code, GatewayError
 from scaigrid.types import Done, Event, FinishReason, Reasoning, Refusal, Start, Text, ToolCall, Usage, Vector
-from tests.adapters.calls import decode, until_failure
+from tests.adapters.calls import decode
 
 
 def chunk(
@@ -32,11 +32,14 @@ def plain(message: dict[str, Any], finish: str | None = "stop", **more: Any) -> 
     return decode(Whole(whole_chat("openai", 1)), [json.dumps(body).encode()])
 
 
-def broken(*events: bytes, choices: int = 1) -> GatewayError:
-    found, failure = until_failure(Streamed(ChatStream("openai", choices)), events)
-    assert failure is not None
-    assert not any(isinstance(event, Done) for event in found)
-    return failure
+def broken(*events: bytes) -> GatewayError:
+    """Why the last event is refused, before the answer could end."""
+    decoder = Streamed(ChatStream("openai", 1))
+    for event in events[:-1]:
+        assert not any(isinstance(one, Done) for one in decoder.feed(event))
+    with pytest.raises(GatewayError) as caught:
+        decoder.feed(events[-1])
+    return caught.value
 
 
 def test_the_end_of_a_choice_is_told_once_the_stream_is_whole() -> None:
@@ -73,7 +76,7 @@ def test_every_finish_reason_has_a_meaning(said: str, meant: FinishReason) -> No
 
 @pytest.mark.parametrize("said", ["error", "network_error", "insufficient_system_resource"])
 def test_a_finish_reason_that_is_a_failure_is_one(said: str) -> None:
-    assert broken(chunk({"content": "a"}, said), DONE).code is Code.BACKEND_ERROR
+    assert broken(chunk({"content": "a"}), chunk({}, said)).code is Code.BACKEND_ERROR
 
 
 @pytest.mark.parametrize("said", [None, ""])
@@ -102,9 +105,9 @@ def test_a_choice_without_an_index_is_known_by_its_place() -> None:
     assert decode(Whole(whole_chat("openai", 2)), [json.dumps(body).encode()])[1:3] == [Text("a", 0), Text("b", 1)]
 
 
-@pytest.mark.parametrize("body", [b'{"choices":[]}', b"[DONE]"])
-def test_a_stream_without_a_choice_is_a_broken_format(body: bytes) -> None:
-    assert broken(b"data: " + body + b"\n\n", DONE).code is Code.UPSTREAM_SHAPE_MISMATCH
+def test_a_stream_without_a_choice_is_a_broken_format() -> None:
+    assert broken(DONE).code is Code.UPSTREAM_SHAPE_MISMATCH
+    assert broken(b'data: {"choices":[]}\n\n', DONE).code is Code.UPSTREAM_SHAPE_MISMATCH
 
 
 def test_a_chunk_without_choices_may_come_ahead() -> None:

@@ -82,9 +82,9 @@ def test_it_lists_its_models(sdk: OpenAI) -> None:
 
 
 def test_it_knows_no_other_key(gateway: Gateway) -> None:
-    with OpenAI(api_key="sgk_" + "x" * 40, base_url=f"{gateway.url}/oai/v1", max_retries=0) as stranger:
-        with pytest.raises(openai.AuthenticationError) as caught:
-            stranger.models.list()
+    stranger = OpenAI(api_key="sgk_" + "x" * 40, base_url=f"{gateway.url}/oai/v1", max_retries=0)
+    with stranger, pytest.raises(openai.AuthenticationError) as caught:
+        stranger.models.list()
     assert caught.value.code == "AUTH_TOKEN_INVALID"
 
 

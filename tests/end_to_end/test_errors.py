@@ -53,18 +53,17 @@ def sending(body: bytes, **headers: str) -> Callable[[Lane, str], httpx.Response
     return lambda lane, dialect: post(lane, dialect, body, **headers)
 
 
-def plan(lane: Lane, model: str, behaviour: Behaviour) -> None:
-    """Every backend of the model does this."""
-    (lane.anthropic if model == "anthropic" else lane.openai).then(behaviour)
-    if model == "hasty":
-        lane.second.then(behaviour)
+def plan(lane: Lane, behaviour: Behaviour) -> None:
+    """Every backend of the model does this, as often as it is asked: what breaks a used connection is tried anew."""
+    for endpoint in (lane.openai, lane.second, lane.anthropic):
+        endpoint.always(behaviour)
 
 
 def answered(behaviour: Behaviour, model: str = "openai") -> Callable[[Lane, str], httpx.Response]:
     """The provider does this to a plain call."""
 
     def act(lane: Lane, dialect: str) -> httpx.Response:
-        plan(lane, model, behaviour)
+        plan(lane, behaviour)
         return post(lane, dialect, chat(lane.model(model)))
 
     return act
@@ -74,7 +73,7 @@ def streamed(behaviour: Behaviour, model: str = "openai") -> Callable[[Lane, str
     """The provider does this to a streamed call."""
 
     def act(lane: Lane, dialect: str) -> httpx.Response:
-        plan(lane, model, behaviour)
+        plan(lane, behaviour)
         return post(lane, dialect, chat(lane.model(model), stream=True))
 
     return act

@@ -2,7 +2,7 @@
 
 import resource
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="prlimit(2) is L
 
 
 @contextmanager
-def no_room(gateway: Gateway) -> Iterator[None]:
+def no_room(gateway: Gateway) -> Generator[None]:
     """The worker can make no file longer, as on a full disk."""
     before = resource.prlimit(gateway.worker, resource.RLIMIT_FSIZE)
     resource.prlimit(gateway.worker, resource.RLIMIT_FSIZE, (1, before[1]))

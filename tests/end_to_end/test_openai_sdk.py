@@ -6,13 +6,15 @@ from typing import Any, NamedTuple
 
 import openai
 import pytest
+from openai.types import CompletionUsage
+from openai.types.chat import ChatCompletionFunctionToolParam
 
 from tests.harness import behaviours
 from tests.harness.behaviours import answer, stream
 from tests.harness.lanes import Lane
 from tests.harness.provider import Behaviour, Endpoint, Gate
 
-WEATHER = {
+WEATHER: ChatCompletionFunctionToolParam = {
     "type": "function",
     "function": {
         "name": "weather",
@@ -94,7 +96,8 @@ def test_a_stream_is_answered_as_it_comes(lane: Lane, speaks: Speaks) -> None:
         stream_options={"include_usage": True},
     )
     texts: list[str] = []
-    finished, usage = [], None
+    finished: list[str] = []
+    usage: CompletionUsage | None = None
     for chunk in got:
         assert chunk.model == lane.model(speaks.model)
         for choice in chunk.choices:
@@ -143,15 +146,14 @@ def test_a_tool_is_called_and_its_result_taken(lane: Lane, speaks: Speaks) -> No
     )
     client = lane.sdk()
     messages: list[Any] = [{"role": "user", "content": "How is the weather in Delft?"}]
-    tools: list[Any] = [WEATHER]
     model = lane.model(speaks.model)
-    first = client.chat.completions.create(model=model, messages=messages, tools=tools, tool_choice="required")
+    first = client.chat.completions.create(model=model, messages=messages, tools=[WEATHER], tool_choice="required")
     assert first.choices[0].finish_reason == "tool_calls"
     (call,) = first.choices[0].message.tool_calls or []
     assert call.type == "function"
     assert (call.function.name, json.loads(call.function.arguments)) == ("weather", {"place": "Delft"})
     messages += [first.choices[0].message, {"role": "tool", "tool_call_id": call.id, "content": "rain"}]
-    second = client.chat.completions.create(model=model, messages=messages, tools=tools)
+    second = client.chat.completions.create(model=model, messages=messages, tools=[WEATHER])
     assert second.choices[0].message.content == "It rains in Delft."
     asked, answered = endpoint.seen().json, endpoint.seen().json
     assert "Delft" in json.dumps(asked["messages"])
@@ -164,10 +166,12 @@ def test_a_streamed_tool_call_comes_in_pieces(lane: Lane, speaks: Speaks) -> Non
     got = lane.sdk().chat.completions.create(
         model=lane.model(speaks.model),
         messages=[{"role": "user", "content": "How is the weather in Delft?"}],
-        tools=[WEATHER],  # type: ignore[list-item]  # the SDK's own type is a TypedDict
+        tools=[WEATHER],
         stream=True,
     )
-    names, pieces, finished = [], [], []
+    names: list[str] = []
+    pieces: list[str] = []
+    finished: list[str] = []
     for chunk in got:
         for choice in chunk.choices:
             for call in choice.delta.tool_calls or []:

@@ -1,5 +1,7 @@
 """What a call leaves behind: its rows, its line, its metrics, and what the control plane tells of it."""
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -10,7 +12,7 @@ from tests.harness.lanes import CHAT_URL, EMBED_URL, STRANGERS, Lane, chat, http
 DIALECTS = sorted(CHAT_URL)
 
 
-def ask(lane: Lane, dialect: str = "native", model: str = "openai", **more: object) -> httpx.Response:
+def ask(lane: Lane, dialect: str = "native", model: str = "openai", **more: Any) -> httpx.Response:
     return lane.client().post(CHAT_URL[dialect], json=chat(lane.model(model), **more))
 
 

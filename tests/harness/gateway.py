@@ -54,9 +54,10 @@ class Gateway:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.file = directory / "gateway.yaml"
-        self.port = 0
-        self._config = {**config, "server": {"data_dir": str(directory / "data"), **config.get("server", {})}}
-        self.data = Path(self._config["server"]["data_dir"])
+        self.port: int = 0
+        self._server: dict[str, Any] = {"data_dir": str(directory / "data"), **config.get("server", {})}
+        self._config = {**config, "server": self._server}
+        self.data = Path(self._server["data_dir"])
         self._arguments = arguments
         self._environment = {**os.environ, **(environment or {})}
         self._out = directory / "stdout"
@@ -72,7 +73,7 @@ class Gateway:
             try:
                 eventually(self._ready, "the gateway is ready")
             except NotServing as error:
-                if _TAKEN in error.text and "port" not in self._config["server"]:
+                if _TAKEN in error.text and "port" not in self._server:
                     continue
                 raise
             except AssertionError:
@@ -83,7 +84,7 @@ class Gateway:
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """Starts it, in a process group of its own, and does not wait."""
-        self.port = self._config["server"].get("port") or free_port()
+        self.port = self._server.get("port") or free_port()
         self.file.write_text(json.dumps(self._config))
         command = [sys.executable, "-m", "scaigrid", "serve", str(self.file), "--port", str(self.port)]
         with self._out.open("ab") as out, self._err.open("wb") as err:

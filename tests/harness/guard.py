@@ -11,8 +11,10 @@ MAY_BLOCK: Final = (
     ("os.write", "scaigrid/log.py", "flush"),
     # A row has to be on record before its answer ends, and appending some hundred bytes to a file takes about 2 us.
     ("os.write", "scaigrid/ledger/journal.py", "append"),
+    # A traceback's file names are absolute already, so nothing is asked of the disk.
+    ("os.path.abspath", "structlog/tracebacks.py", "extract"),
 )
-"""What is called, the file that may call it, and in which function; each with its reason."""
+"""What is called, the file (ours, or a package's) that may call it, and in which function; each with its reason."""
 
 
 def guard() -> BlockBuster:

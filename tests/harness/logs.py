@@ -11,7 +11,7 @@ from scaigrid.log import LineSink, Scrubber, configure
 
 @contextmanager
 def logging_to(sink: LineSink, *, level: str = "info", secrets: Sequence[str] = ()) -> Iterator[None]:
-    """Whoever gets a logger inside the block writes to `sink`; a module's own logger may be bound to another already."""
+    """Whoever gets a logger inside the block writes to `sink`; a module's own may be bound elsewhere already."""
     before = structlog.get_config()
     loggers = [logging.getLogger(), logging.getLogger("httpx")]
     handlers, levels = loggers[0].handlers, [logger.level for logger in loggers]

@@ -46,7 +46,7 @@ _SECTIONS: Final[Mapping[str, Any]] = {
 
 
 def config(**sections: Any) -> schema.Config:
-    """A configuration that could be loaded: one user, one key, one model on two backends; `sections` replace whole ones."""
+    """One user, one key, one model on two backends; `sections` replace whole ones. It could be loaded, or it fails."""
     made = msgspec.convert({**_SECTIONS, **sections}, schema.Config, dec_hook=decode_secret)
     assert list(references.check(made, ADAPTERS)) == []
     return made

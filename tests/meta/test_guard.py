@@ -2,6 +2,7 @@
 
 import ast
 import os
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ def test_every_exemption_is_of_a_function_that_is_there_and_makes_that_call() ->
 def calls(file: str, function: str, call: str) -> bool:
     """Whether `function` in `file` has `call` in its text."""
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    tree = ast.parse((ROOT / file).read_text())
+    places = [ROOT / file, Path(sysconfig.get_path("purelib"), file)]
+    tree = ast.parse(next(path for path in places if path.exists()).read_text())
     bodies = [node for node in ast.walk(tree) if isinstance(node, functions) and node.name == function]
     return any(f"{call}(" in ast.unparse(body) for body in bodies)

@@ -1,6 +1,7 @@
 """A Starlette application that is not ours and knows nothing of us, for links to stand around."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,9 +14,10 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from middlewares import CHAIN
-from scaigrid.asgi import ASGIApp
+from scaigrid.asgi import ASGIApp, Receive, Scope, Send
+from scaigrid.config.snapshot import Principal
 from scaigrid.exchange import Exchange, exchange_of
-from scaigrid.middleware import Link
+from scaigrid.middleware import Link, begin
 from tests.harness.asgi import Request as Asked
 from tests.harness.services import Parts
 
@@ -101,3 +103,35 @@ def exchange(request: Asked) -> Exchange:
     found = exchange_of(request.scope)
     assert found is not None
     return found
+
+
+def called(found: Exchange, **fields: Any) -> Exchange:
+    """Fills in what `intake` would: a chat call with these fields, for `acme/chat` where they name no model."""
+    body = {"model": "acme/chat", "messages": [{"role": "user", "content": "Hi"}], **fields}
+    found.call = found.dialect.decode("chat", json.dumps(body).encode())
+    found.model = found.snapshot.models.get(found.call.model)
+    return found
+
+
+def knowing(fill: Callable[[Exchange], object]) -> Handler:
+    """An application of ours: it fills in the exchange, and answers."""
+
+    async def handler(request: Request) -> Response:
+        found = exchange_of(request.scope)
+        assert found is not None
+        fill(found)
+        return PlainTextResponse("done")
+
+    return handler
+
+
+def identified(app: ASGIApp, parts: Parts, principal: Principal | None = None) -> ASGIApp:
+    """`app` inside one that says who calls: the holder of the first key, where nobody else is named."""
+
+    async def known(scope: Scope, receive: Receive, send: Send) -> None:
+        found, send = begin(scope, send, parts.services)
+        found.principal = principal or parts.principal
+        found.authenticated = True
+        await app(scope, receive, send)
+
+    return known

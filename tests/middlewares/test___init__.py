@@ -1,8 +1,8 @@
-"""What holds for every link of the chain, each ALONE around an application that is not ours: to be registered is to be tested here."""
+"""What holds for every link, each ALONE around an application that is not ours: to be registered is to be tested."""
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 import pytest
@@ -66,13 +66,12 @@ def test_only_those_that_may_be_off_can_be() -> None:
     """What says who calls, what failed and what was asked has no switch."""
     switches = {link.name: link.config() for link in CHAIN if "enabled" in link.config.__struct_fields__}
     assert sorted(switches) == ["access_log", "audit", "budget", "rate_limit"]
-    assert all(getattr(section, "enabled") for section in switches.values())
+    assert all(msgspec.structs.asdict(section)["enabled"] for section in switches.values())
 
 
-def test_a_place_is_one_of_two_and_the_edge_is_outside() -> None:
+def test_the_edge_is_outside_of_every_call() -> None:
     places = [link.place for link in CHAIN]
-    assert set(places) == {"edge", "call"} == set(get_args(Link.__annotations__["place"]))
-    assert places == sorted(places, reverse=True)
+    assert places == ["edge"] * places.count("edge") + ["call"] * places.count("call")
 
 
 # -- each link alone -------------------------------------------------------------------------------------------------
@@ -92,7 +91,13 @@ async def test_a_lifespan_passes_untouched(parts: Parts, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_websocket_passes_untouched(parts: Parts, name: str) -> None:
-    scope: dict[str, Any] = {"type": "websocket", "path": "/socket", "headers": [], "query_string": b"", "subprotocols": []}
+    scope: dict[str, Any] = {
+        "type": "websocket",
+        "path": "/socket",
+        "headers": [],
+        "query_string": b"",
+        "subprotocols": [],
+    }
     said = await passed(
         alone(name, Bare().app, parts),
         scope,

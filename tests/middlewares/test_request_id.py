@@ -6,6 +6,7 @@ from starlette.responses import PlainTextResponse
 
 from middlewares.errors import Errors, ErrorsConfig
 from middlewares.request_id import RequestId, RequestIdConfig
+from scaigrid.errors import Code, GatewayError
 from scaigrid.log import REQUEST_ID
 from tests.harness.asgi import Request
 from tests.harness.services import Parts
@@ -71,11 +72,11 @@ async def test_it_is_on_the_answer_of_a_failure_too() -> None:
 
 
 async def test_the_error_that_errors_renders_inside_names_the_same_id() -> None:
-    async def nothing(*_: object) -> None:
-        raise ZeroDivisionError
+    async def refuses(*_: object) -> None:
+        raise GatewayError(Code.NOT_FOUND)
 
     parts = Parts()
-    inner = Errors(nothing, ErrorsConfig(), parts.services)
+    inner = Errors(refuses, ErrorsConfig(), parts.services)
     request = await Request("/v1/do").through(RequestId(inner, RequestIdConfig(), parts.services))
     assert request.json["meta"]["request_id"] == request.header("x-request-id")
 
