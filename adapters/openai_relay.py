@@ -218,11 +218,14 @@ class StreamRelay:
 
     def _count(self, event: bytes, start: int) -> None:
         """Takes note of the text of an event: an event is a token at least, and four bytes of text are one more."""
-        begin = event.find(b'content":"', start)
+        begin, length = event.find(b'content":"', start), 10
         if begin < 0:
-            self._events += b'"arguments":"' in event
+            # Most providers write no space after a colon, some do.
+            begin, length = event.find(b'content": "', start), 11
+        if begin < 0:
+            self._events += b'"arguments":"' in event or b'"arguments": "' in event
             return
-        size = event.find(b'"', begin + 10) - begin - 10
+        size = event.find(b'"', begin + length) - begin - length
         if size > 0:
             self._events += 1
             self._bytes += size

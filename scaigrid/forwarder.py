@@ -73,11 +73,14 @@ class Forwarder:
         loop = asyncio.get_running_loop()
         ends = loop.time() + model.route.total
         failure: GatewayError | None = None
-        for backend in exchange.candidates[: model.route.max_attempts]:
+        for backend in exchange.candidates:
             failure = await _Attempt(self, exchange, call, model, backend=backend, send=send).run(receive, ends)
             if failure is None:
                 return
             if exchange.response_started or failure.code not in _ELSEWHERE or loop.time() >= ends:
+                break
+            # Counted by what was asked: a backend that cannot say the call has cost nobody anything.
+            if len(exchange.attempts) >= model.route.max_attempts:
                 break
         raise failure or GatewayError(Code.MODEL_UNAVAILABLE)
 
@@ -110,13 +113,15 @@ class _Attempt:
         attempt = Attempt(backend=self._backend, started=self._clock.monotonic())
         self._exchange.attempts.append(attempt)
         self._services.health.began(self._backend, attempt.started)
-        failure: GatewayError | None = GatewayError(Code.INTERNAL_ERROR)
+        failure: GatewayError | None = None
         try:
             await self._ask(request, attempt, receive, ends)
-            failure = None
         except (GatewayError, Interrupted, UpstreamFailure) as error:
             # What comes after the last byte concerns nobody any more.
             failure = None if self._exchange.response_complete else _meaning(error, self._backend)
+        except BaseException:
+            failure = GatewayError(Code.INTERNAL_ERROR)
+            raise
         finally:
             self._end(attempt, failure)
         return failure
@@ -228,6 +233,9 @@ class _Attempt:
             # Whoever leaves, or is cut off, has had what was made until then; the provider bills that too.
             exchange.served = True
             bill(exchange, self._model, self._backend, pipe, complete=failure is None)
+        else:
+            # The renderer may have been told a cost already, of an answer that nobody got.
+            exchange.cost = 0
         self._services.recorder.append(
             usage_row(self._clock, exchange, attempt, failure, call=self._call, model=self._model)
         )

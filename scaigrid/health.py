@@ -64,6 +64,7 @@ class Health:
         """A call is over: `error` None where it served. What was the caller's fault says nothing about the backend."""
         state = self._states[backend.id]
         state.inflight -= 1
+        self._telemetry.attempted(backend.id, "ok" if error is None else error.code)
         if error is None:
             if state.failures or state.opened:
                 state.failures, state.opened, state.probing, state.open_until = 0, False, False, 0.0

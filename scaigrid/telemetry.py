@@ -88,6 +88,7 @@ class Telemetry:
         self._took: dict[tuple[str, str], Histogram] = {}
         self._first: dict[str, Histogram] = {}
         self._used: dict[tuple[str, str], tuple[Counter, Counter]] = {}
+        self._attempted: dict[tuple[str, str], Counter] = {}
 
     # `labels()` formats, locks and looks up; a request would do that five times, so the children are kept.
 
@@ -121,6 +122,13 @@ class Telemetry:
             )
         children[0].inc(tokens_in)
         children[1].inc(tokens_out)
+
+    def attempted(self, backend: str, outcome: str) -> None:
+        key = (backend, outcome)
+        child = self._attempted.get(key)
+        if child is None:
+            child = self._attempted[key] = self.attempts.labels(backend, outcome)
+        child.inc()
 
     def on_inflight(self, read: Callable[[], Mapping[str, int]]) -> None:
         """Who knows how many calls are under way at each backend."""

@@ -6,9 +6,16 @@ from typing import Any
 import msgspec
 import pytest
 from blockbuster import BlockBuster
+from hypothesis import settings
 
 from tests.harness import recordings
 from tests.harness.guard import guard
+
+# Few examples in every run, for the suite is run often; many where faults are hunted: `--hypothesis-profile=hunt`.
+# No deadline: it would fail tests where the machine is busy, and no test here is about time.
+settings.register_profile("suite", max_examples=40, deadline=None)
+settings.register_profile("hunt", max_examples=2000, deadline=None)
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,7 @@ _JOINED: Final = 64 * 1024
 class Connection(asyncio.Protocol):
     """One connection, one exchange at a time."""
 
-    __slots__ = ("_answer", "_large", "_pool", "_transport", "heard", "origin", "reusable", "since")
+    __slots__ = ("_answer", "_large", "_pool", "heard", "origin", "reusable", "since", "transport")
 
     def __init__(self, pool: "Http1Upstream", origin: Origin) -> None:
         self.origin = origin
@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
         self.heard = False
         """A byte of the answer has come."""
         self._pool = pool
-        self._transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | None = None
         self._answer: Answer | None = None
         self._large = False
 
@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # A cast, since uvloop's transports are no subclass.
-        self._transport = cast("asyncio.Transport", transport)
+        self.transport = cast("asyncio.Transport", transport)
         _keep_alive(transport.get_extra_info("socket"))
         self._pool.made(self)
 
@@ -76,7 +76,7 @@ class Connection(asyncio.Protocol):
         self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
+        self.transport = None
         self.reusable = False
         if self._answer is not None:
             self._answer.broken(f"the connection was lost: {exc or 'closed'}")
@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol):
 
     def begin(self, said: bytes, body: bytes) -> Answer:
         """Sends a request; the connection is then this call's alone until it is released."""
-        transport = self._transport
+        transport = self.transport
         self.heard = False
         if transport is None or transport.is_closing():
             raise UpstreamFailure("the provider closed the connection before it was asked")
@@ -110,20 +110,20 @@ class Connection(asyncio.Protocol):
 
     def _may_be_unread(self, status: int) -> bool:
         """A large request may be answered before it is read, and not every server then finds its end."""
-        return status >= 400 or (self._transport is not None and self._transport.get_write_buffer_size() > 0)
+        return status >= 400 or (self.transport is not None and self.transport.get_write_buffer_size() > 0)
 
     def abort(self) -> None:
         self.reusable = False
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
 
     def pause(self) -> None:
-        if self._transport is not None:
-            self._transport.pause_reading()
+        if self.transport is not None:
+            self.transport.pause_reading()
 
     def resume(self) -> None:
-        if self._transport is not None:
-            self._transport.resume_reading()
+        if self.transport is not None:
+            self.transport.resume_reading()
 
 
 class _Call:
@@ -174,7 +174,8 @@ class Http1Upstream:
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         """`tls` says whom to trust; without it, whom the machine trusts."""
         self._tls = tls
-        self._open: set[Connection] = set()
+        self.connections: set[Connection] = set()
+        """Every connection there is, in use or not."""
         self._idle: dict[Origin, list[Connection]] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
@@ -190,9 +191,9 @@ class Http1Upstream:
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None
-        if self._open:
+        if self.connections:
             self._empty = self._empty or asyncio.get_running_loop().create_future()
-            for connection in tuple(self._open):
+            for connection in tuple(self.connections):
                 connection.abort()
             # They say so in the next turns of the loop.
             await asyncio.wait((self._empty,), timeout=_CLOSING_SECONDS)
@@ -207,7 +208,7 @@ class Http1Upstream:
             async with asyncio.timeout(seconds):
                 if origin.secure and self._tls is None:
                     # Reads files for some tens of milliseconds.
-                    self._tls = await asyncio.to_thread(_trust)
+                    self._tls = await asyncio.to_thread(machine_trust)
                 _, connection = await loop.create_connection(
                     lambda: Connection(self, origin),
                     origin.host,
@@ -222,13 +223,13 @@ class Http1Upstream:
         return connection
 
     def made(self, connection: Connection) -> None:
-        self._open.add(connection)
+        self.connections.add(connection)
         if self._closed:
             connection.abort()
 
     def lost(self, connection: Connection) -> None:
-        self._open.discard(connection)
-        if self._empty is not None and not self._open and not self._empty.done():
+        self.connections.discard(connection)
+        if self._empty is not None and not self.connections and not self._empty.done():
             self._empty.set_result(None)
 
     def idle(self, origin: Origin) -> Connection | None:
@@ -290,7 +291,7 @@ def _since(connection: Connection) -> float:
 
 
 @cache
-def _trust() -> ssl.SSLContext:
+def machine_trust() -> ssl.SSLContext:
     """Trusts what the machine trusts, and the public authorities where it knows none (slim containers)."""
     context = ssl.create_default_context()
     folder = ssl.get_default_verify_paths().capath

@@ -296,7 +296,7 @@ class Answer:
         return value.strip().lower() == _CODINGS[name]
 
     def on_body(self, body: bytes) -> None:
-        if self.complete or not self._in_body:
+        if self.complete:
             return
         self._pieces.append(body)
         self._buffered += len(body)
@@ -306,7 +306,7 @@ class Answer:
 
     def on_message_complete(self) -> None:
         parser = self._parser
-        if parser is None or self.complete:
+        if parser is None:
             return
         if not self._in_body:
             # 1xx (RFC 9110, section 15.2): the answer itself is still to come.

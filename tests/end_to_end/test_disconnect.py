@@ -54,6 +54,18 @@ def test_a_client_leaves_in_the_middle_of_a_stream(lane: Lane, dialect: str, mod
     assert (line["code"], line["status"], line["usage_source"]) == ("CLIENT_CLOSED", 200, "estimated")
 
 
+def test_a_provider_that_writes_its_json_with_spaces_is_no_cheaper(lane: Lane) -> None:
+    """What passed is guessed where a stream is cut; the guess must not rest on how a provider puts its commas."""
+    chunk = json.dumps(json.loads(behaviours.openai_chunk({"content": "sixteen letters."}).removeprefix(b"data: ")))
+    lane.openai.then(stream(f"data: {chunk}\n\n".encode(), Then.STALL))
+    with lane.client().stream("POST", CHAT_URL["openai"], json=chat(lane.model("openai"), stream=True)) as got:
+        for text in got.iter_text():
+            if "sixteen" in text:
+                break
+    assert lane.openai.seen().left.wait(BOUND)
+    assert one_row(lane)["tokens_out"] == 4
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_client_leaves_before_a_stream_has_begun(lane: Lane, dialect: str) -> None:
     """The provider has sent its head and nothing that is worth a byte to the client."""

@@ -51,8 +51,12 @@ def test_no_answer_goes_out_that_cannot_be_recorded(
         assert "STORE_UNAVAILABLE" in streamed.text
         assert ("[DONE]" in streamed.text) == (dialect == "native")
         assert client.get("/health").status_code == 200
+        ready = client.get("/health/ready")
+        assert ready.status_code == 503
+        assert ready.json()["checks"]["journal"] != "ok"
     last = client.post(url, json=chat(lane.model("openai")))
     assert last.status_code == 200
+    assert client.get("/health/ready").json()["checks"]["journal"] == "ok"
     rows = lane.usage(2)
     assert [row["request_id"] for row in rows] == [first.headers["x-request-id"], last.headers["x-request-id"]]
     lane.close()

@@ -66,7 +66,8 @@ class Request:
 
     async def through(self, app: ASGIApp) -> Self:
         """The request, once the application has returned. Raises what it raises."""
-        await app(self.scope, self.receive, self.send)
+        async with asyncio.timeout(PATIENCE):
+            await app(self.scope, self.receive, self.send)
         return self
 
     def start(self, app: ASGIApp) -> asyncio.Task[Self]:

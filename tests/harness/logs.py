@@ -1,7 +1,7 @@
 """The gateway's own logging, pointed at a sink for one test."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import structlog
@@ -10,7 +10,7 @@ from scaigrid.log import LineSink, Scrubber, configure
 
 
 @contextmanager
-def logging_to(sink: LineSink, *, level: str = "info", secrets: Sequence[str] = ()) -> Iterator[None]:
+def logging_to(sink: LineSink, *, level: str = "info", secrets: Sequence[str] = ()) -> Generator[None]:
     """Whoever gets a logger inside the block writes to `sink`; a module's own may be bound elsewhere already."""
     before = structlog.get_config()
     loggers = [logging.getLogger(), logging.getLogger("httpx")]

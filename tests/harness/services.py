@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 from prometheus_client import generate_latest
@@ -21,6 +22,9 @@ from scaigrid.stores.memory import MemoryLimiter
 from scaigrid.telemetry import Telemetry
 from tests.harness.clock import StillClock
 from tests.harness.gateway import Metrics
+
+_UTC: Final = ZoneInfo("UTC")
+"""Read from the disk here, where no loop runs: budgets are then compiled from what is at hand."""
 
 KEY: Final = "sgk_ann_".ljust(44, "0")
 """The key of the user `ann`."""

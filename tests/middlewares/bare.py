@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -63,7 +63,7 @@ class Bare:
             gate.set()
 
     @asynccontextmanager
-    async def _lifespan(self, _: Starlette) -> AsyncIterator[dict[str, str]]:
+    async def _lifespan(self, _: Starlette) -> AsyncGenerator[dict[str, str]]:
         self.events.append("begins")
         yield {"from": "the lifespan"}
         self.events.append("ends")

@@ -1,21 +1,27 @@
 """What holds for every link, each ALONE around an application that is not ours: to be registered is to be tested."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
 
 import msgspec
 import pytest
 from starlette.middleware import Middleware as InStarlette
+from starlette.requests import Request as Inner
+from starlette.responses import Response, StreamingResponse
 
 from middlewares import CHAIN
+from scaigrid.asgi import Receive, Scope, Send
 from scaigrid.config.strict import Strict
 from scaigrid.exchange import exchange_of
 from scaigrid.middleware import Link
 from tests.harness.asgi import Request, passed
+from tests.harness.embedded import Wire, serving
+from tests.harness.eventually import PATIENCE
 from tests.harness.services import BEARER, Parts
-from tests.middlewares.bare import INNER, Bare, alone
+from tests.middlewares.bare import CHAT, INNER, Bare, alone, exchange
 
+CALL: Final = b'{"model": "acme/chat", "messages": [{"role": "user", "content": "Hi"}]}'
 NAMES = [link.name for link in CHAIN]
 ADDS: dict[str, set[str]] = {
     "request_id": {"x-request-id"},
@@ -140,28 +146,27 @@ async def test_somebody_else_s_answer_is_left_alone_but_for_added_headers(parts:
 @pytest.mark.parametrize("name", NAMES)
 async def test_two_requests_at_once_do_not_mix(parts: Parts, name: str) -> None:
     """Both are under way, in the middle of their streams, before either ends."""
-    bares = [Bare(), Bare()]
+    bares = {"/stream": Bare(), "/stream/": Bare()}
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await bares[scope["path"] == "/stream/"].app({**scope, "path": "/stream"}, receive, send)
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await bares[scope["path"]].app({**scope, "path": "/stream"}, receive, send)
 
     linked = alone(name, app, parts)
     ids = ["first-request", "second-request"]
     requests = [
-        Request(path, headers={**BEARER, "x-request-id": wanted})
-        for path, wanted in zip(["/stream", "/stream/"], ids, strict=True)
+        Request(path, headers={**BEARER, "x-request-id": wanted}) for path, wanted in zip(bares, ids, strict=True)
     ]
     running = [request.start(linked) for request in requests]
     for request in requests:
         await request.got(1)
-    found = [exchange_of(request.scope) for request in requests]
-    assert [one.request_id if one else None for one in found] == ids
-    assert [one.path if one else None for one in found] == ["/stream", "/stream/"]
-    for one, task in zip(reversed(bares), reversed(running), strict=True):
-        one.open()
+    found = [exchange(request) for request in requests]
+    assert [one.request_id for one in found] == ids
+    for bare, task in reversed(list(zip(bares.values(), running, strict=True))):
+        bare.open()
         await task
+    assert [one.path for one in found] == list(bares)
     assert [request.pieces for request in requests] == [[b"one", b"two", b"three"]] * 2
-    assert [one.bytes_sent if one else None for one in found] == [11, 11]
+    assert [one.bytes_sent for one in found] == [11, 11]
     if name == "request_id":
         assert [request.header("x-request-id") for request in requests] == ids
 
@@ -178,7 +183,7 @@ async def test_a_link_keeps_nothing_of_a_request(parts: Parts, name: str) -> Non
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_link_stands_in_starlette_s_own_list_too(parts: Parts, name: str) -> None:
     link: Link[Any] = next(one for one in CHAIN if one.name == name)
-    within = InStarlette(link.make, config=link.config(), services=parts.services)  # type: ignore[arg-type]  # a factory is one
+    within = InStarlette(link.make, link.config(), parts.services)
     request = await Request("/plain", headers=BEARER).through(Bare(inside=[within]).app)
     assert (request.status, request.body, request.header("x-inner")) == (202, b"POST plain", INNER["x-inner"])
     assert ADDS.get(name, set()) <= {header for header, _ in request.headers}
@@ -212,3 +217,48 @@ async def test_any_two_links_share_one_exchange(parts: Parts, outer: str, inner:
     names = [header for header, _ in request.headers]
     assert len(names) == len(set(names))
     assert ADDS.get(outer, set()) | ADDS.get(inner, set()) <= set(names)
+
+
+# -- each link alone, behind a real server ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_over_a_socket_too_a_stream_passes_piece_by_piece(parts: Parts, name: str) -> None:
+    bare = Bare()
+    async with serving(alone(name, bare.app, parts)) as port, Wire(port) as wire:
+        assert bare.events == ["begins"]
+        await wire.ask("POST", "/stream", BEARER)
+        assert await wire.reads(b"one")
+        assert b"two" not in wire.got
+        bare.gates[0].set()
+        assert await wire.reads(b"two")
+        assert b"three" not in wire.got
+        bare.gates[1].set()
+        assert await wire.reads(b"three")
+        assert await wire.reads(b"0\r\n\r\n")
+    assert bare.events == ["begins", "ends"]
+
+
+@pytest.mark.parametrize("path", ["/do", CHAT])
+@pytest.mark.parametrize("name", NAMES)
+async def test_an_application_learns_that_its_client_has_left(parts: Parts, name: str, path: str) -> None:
+    """Also where a link has read the body already, and hands it out again."""
+    left = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        try:
+            yield b"one"
+            await asyncio.get_running_loop().create_future()
+        finally:
+            left.set()
+
+    async def streams(_: Inner) -> Response:
+        return StreamingResponse(endless())
+
+    async with serving(alone(name, Bare(streams).app, parts)) as port:
+        async with Wire(port) as wire:
+            await wire.ask("POST", path, BEARER, CALL)
+            assert await wire.reads(b"one")
+            assert not left.is_set()
+        async with asyncio.timeout(PATIENCE):
+            await left.wait()

@@ -112,7 +112,9 @@ async def test_a_failure_is_recorded_and_goes_on(parts: Parts, error: BaseExcept
     assert (row.status, row.http_status, row.error_code) == ("FAILURE", status, code)
 
 
-@pytest.mark.parametrize(("status", "outcome"), [(302, "SUCCESS"), (399, "SUCCESS"), (400, "FAILURE"), (503, "FAILURE")])
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(302, "SUCCESS"), (399, "SUCCESS"), (400, "FAILURE"), (503, "FAILURE")]
+)
 async def test_the_outcome_of_somebody_else_s_answer_is_its_status(parts: Parts, status: int, outcome: str) -> None:
     async def answers(_: Inner) -> Response:
         return Response(status_code=status)

@@ -63,7 +63,9 @@ async def test_a_model_that_there_is_not_is_none_and_for_another_link_to_refuse(
     assert exchange(request).model is None
 
 
-@pytest.mark.parametrize("pieces", [[BODY], CHUNKED, [bytes([byte]) for byte in BODY]], ids=["whole", "chunked", "bytes"])
+@pytest.mark.parametrize(
+    "pieces", [[BODY], CHUNKED, [bytes([byte]) for byte in BODY]], ids=["whole", "chunked", "bytes"]
+)
 async def test_however_a_body_is_cut_it_is_the_same_call(parts: Parts, pieces: Sequence[bytes]) -> None:
     request = await Request(CHAT, body=pieces).through(linked(parts))
     call = exchange(request).call
@@ -183,8 +185,7 @@ async def test_anything_else_keeps_its_body_as_a_stream(parts: Parts, path: str,
     reads: list[tuple[bytes, int]] = []
 
     async def pieces(asked: Inner) -> Response:
-        async for piece in asked.stream():
-            reads.append((piece, request.reads))
+        reads.extend([(piece, request.reads) async for piece in asked.stream()])
         return Response()
 
     request = Request(path, method, {"content-type": "text/csv", "content-encoding": "gzip"}, [b"a,", b"b", b"\n"])

@@ -30,8 +30,8 @@ def limited(**limits: int | None) -> Parts:
     )
 
 
-def linked(parts: Parts, app: ASGIApp | None = None, config: RateLimitConfig = RateLimitConfig()) -> ASGIApp:
-    return identified(RateLimit(app or Bare().app, config, parts.services), parts)
+def linked(parts: Parts, app: ASGIApp | None = None, *, enabled: bool = True) -> ASGIApp:
+    return identified(RateLimit(app or Bare().app, RateLimitConfig(enabled=enabled), parts.services), parts)
 
 
 def answering(parts: Parts, app: ASGIApp | None = None) -> ASGIApp:
@@ -112,7 +112,7 @@ async def test_zero_refuses_everything(level: str) -> None:
 
 async def test_off_limits_nobody() -> None:
     parts = limited(key=0)
-    request = await Request().through(linked(parts, config=RateLimitConfig(enabled=False)))
+    request = await Request().through(linked(parts, enabled=False))
     assert request.status == 202
     assert await counts(parts) == [0, 0, 0, 0]
 
@@ -132,12 +132,12 @@ async def test_without_a_key_the_limits_of_the_implicit_user_hold() -> None:
 async def test_every_answer_says_what_is_left_of_the_tightest_limit() -> None:
     parts = limited(key=10, user=3)
     app = answering(parts)
-    told: list[tuple[int, str | None, str | None]] = []
+    told: list[tuple[int, list[str | None]]] = []
     for _ in range(4):
         request = await Request("/plain").through(app)
         headers = [request.header(f"x-scaigrid-ratelimit-{word}") for word in ("limit", "remaining")]
-        told.append((request.status, *headers))
-    assert told == [(202, "3", "2"), (202, "3", "1"), (202, "3", "0"), (429, "3", "0")]
+        told.append((request.status, headers))
+    assert told == [(202, ["3", "2"]), (202, ["3", "1"]), (202, ["3", "0"]), (429, ["3", "0"])]
 
 
 async def test_a_client_of_the_openai_dialect_is_told_in_its_own_words_too() -> None:
@@ -145,8 +145,9 @@ async def test_a_client_of_the_openai_dialect_is_told_in_its_own_words_too() -> 
     request = await Request("/oai/v1/do").through(answering(parts))
     assert request.header("x-ratelimit-limit-requests") == "10"
     assert request.header("x-ratelimit-remaining-requests") == "9"
-    assert request.header("x-ratelimit-reset-requests") == "1m2s"
-    assert request.header("x-scaigrid-ratelimit-reset") == "62"
+    reset = int(request.header("x-scaigrid-ratelimit-reset") or "0")
+    assert 60 <= reset <= 62
+    assert request.header("x-ratelimit-reset-requests") == f"1m{reset - 60}s"
 
 
 async def test_a_refusal_says_when_to_come_back_and_that_is_soon_enough() -> None:

@@ -6,6 +6,7 @@ from starlette.responses import PlainTextResponse
 
 from middlewares.errors import Errors, ErrorsConfig
 from middlewares.request_id import RequestId, RequestIdConfig
+from scaigrid.asgi import Receive, Scope, Send
 from scaigrid.errors import Code, GatewayError
 from scaigrid.log import REQUEST_ID
 from tests.harness.asgi import Request
@@ -116,3 +117,18 @@ async def test_tasks_of_two_requests_carry_each_their_own() -> None:
     for task in running:
         await task
     assert seen_inside == ["request-0", "request-1", "request-2"]
+
+
+async def test_an_application_may_send_the_same_message_twice() -> None:
+    """The id is put on a copy, or the second answer would have two."""
+    start: dict[str, object] = {"type": "http.response.start", "status": 204}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start)
+        await send({"type": "http.response.body"})
+
+    link = RequestId(app, RequestIdConfig(), Parts().services)
+    for wanted in ("first-request", "second-request"):
+        request = await Request(headers={"x-request-id": wanted}).through(link)
+        assert request.headers == [("x-request-id", wanted)]
+    assert start == {"type": "http.response.start", "status": 204}

@@ -103,8 +103,21 @@ async def test_no_key_is_missing_and_says_how_to_send_one(parts: Parts) -> None:
 
 @pytest.mark.parametrize(
     "authorization",
-    ["", "Bearer", "Bearer ", KEY, f"Basic {KEY}", f"Bearer{KEY}", f"Token {KEY}", f"Bearer {KEY}x", f"Bearer {KEY[:-1]}"]
-    + [f"Bearer {KEY.upper()}", f"Bearer {KEY} {KEY}", "Bearer \u00fc", f"Bearer {'x' * 8193}"],
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        KEY,
+        f"Basic {KEY}",
+        f"Bearer{KEY}",
+        f"Token {KEY}",
+        f"Bearer {KEY}x",
+        f"Bearer {KEY[:-1]}",
+        f"Bearer {KEY.upper()}",
+        f"Bearer {KEY} {KEY}",
+        "Bearer \u00fc",
+        f"Bearer {'x' * 8193}",
+    ],
 )
 async def test_anything_else_is_invalid(parts: Parts, authorization: str) -> None:
     error = await refusal(parts, authorization)
@@ -142,7 +155,8 @@ async def test_a_public_path_needs_no_key_and_looks_at_none(parts: Parts, path: 
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/health/", "/health/detailed", "/healthy", "//health", "/metrics/x", "/docs/x", "/v1/models", "/HEALTH"]
+    "path",
+    ["/", "/health/", "/health/detailed", "/healthy", "//health", "/metrics/x", "/docs/x", "/v1/models", "/HEALTH"],
 )
 async def test_no_other_path_is_public(parts: Parts, path: str) -> None:
     assert (await refusal(parts, None, path)).code is Code.AUTH_TOKEN_MISSING

@@ -182,6 +182,16 @@ def test_a_success_ends_the_rest_that_somebody_else_was_told_to_take(story: Stor
     assert story.reason() is None
 
 
+def test_every_call_is_counted_by_its_outcome(story: Story) -> None:
+    story.call()
+    story.fail(2)
+    story.call(Code.CLIENT_CLOSED)
+    metrics = story.parts.metrics
+    outcomes = {"ok": 1, "BACKEND_ERROR": 2, "CLIENT_CLOSED": 1}
+    name = "scaigrid_backend_attempts_total"
+    assert {one: metrics.value(name, backend_id=story.backend.id, outcome=one) for one in outcomes} == outcomes
+
+
 def test_calls_under_way_are_counted(story: Story) -> None:
     story.begin()
     story.begin()

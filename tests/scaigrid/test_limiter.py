@@ -550,7 +550,7 @@ EVENTS: st.SearchStrategy[list[Event]] = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(EVENTS)
 async def test_spent_and_reserved_never_exceed_the_limit_by_one_unit(opener: Opener, events: list[Event]) -> None:
     """As long as no call uses more than it reserved, or comes back after its lease has expired."""
@@ -586,7 +586,7 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(STEPS, st.integers(1, 9), st.sampled_from([1.0, 10.0, 60.0]))
 async def test_no_rolling_period_holds_more_than_the_limit_and_no_call_is_refused_without_need(
     opener: Opener, steps: Sequence[tuple[int, int]], limit: int, period: float

@@ -88,7 +88,7 @@ def test_there_are_the_periods_of_the_contract() -> None:
     assert get_args(Period) == (*BEGINNING, "total")
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=150)
 @given(st.sampled_from(BEGINNING), st.sampled_from(ZONES), MOMENTS)
 @example("daily", "America/St_Johns", at("2010-11-07T02:45Z"))
 @example("monthly", "America/Toronto", at("1919-03-31T04:40Z"))

@@ -230,7 +230,7 @@ def doubled(draw: st.DrawFn) -> tuple[bytes, str]:
     return written(draw, flat), name
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=80)
 @given(doubled())
 def test_no_way_to_give_a_key_twice_gets_through(given_object: tuple[bytes, str]) -> None:
     text, name = given_object

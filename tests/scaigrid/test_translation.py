@@ -199,7 +199,7 @@ def _renderer(dialect: Dialect, *, stream: bool) -> Renderer:
 def test_a_stream_gathered_is_the_plain_answer_however_it_is_cut(dialect: Dialect) -> None:
     reasoning = "reasoning_content" if dialect.name == "openai" else "reasoning"
 
-    @settings(deadline=None, max_examples=150)
+    @settings(deadline=None, max_examples=50)
     @given(answers(), st.data())
     def check(events: list[Event], data: st.DataObject) -> None:
         cuts = sorted(data.draw(st.lists(st.integers(0, len(events)), max_size=4)))
@@ -218,7 +218,7 @@ def test_a_stream_gathered_is_the_plain_answer_however_it_is_cut(dialect: Dialec
     check()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=50)
 @given(answers(), st.data())
 def test_an_answer_that_lacks_any_of_its_ends_never_looks_complete(events: list[Event], data: st.DataObject) -> None:
     ends = [place for place, event in enumerate(events) if isinstance(event, Done)]

@@ -313,7 +313,7 @@ def test_a_file_below_a_file_is_an_error_like_any_other(config: Path) -> None:
 
 @pytest.mark.parametrize("schema", [Config, dict[str, Any]], ids=str)
 @pytest.mark.parametrize("loader", [yaml.SafeLoader, yaml.CSafeLoader], ids=lambda loader: loader.__name__)
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.lists(st.sampled_from(PIECES) | st.characters(codec="utf-8"), max_size=40).map("".join))
 def test_no_text_makes_the_loader_fail_otherwise(text: str, loader: Any, schema: Any, config: Path) -> None:
     config.write_bytes(text.encode())

@@ -224,7 +224,7 @@ def _nearly(draw: st.DrawFn, wanted: type[msgspec.Struct]) -> Any:
 def test_the_walk_finds_a_fault_exactly_where_msgspec_refuses(wanted: type[msgspec.Struct]) -> None:
     kind = inspect.type_info(wanted)
 
-    @settings(deadline=None, max_examples=150)
+    @settings(deadline=None, max_examples=50)
     @given(_nearly(wanted) | _JSON)
     def check(value: Any) -> None:
         text = msgspec.json.encode(value)
@@ -243,7 +243,7 @@ def test_the_walk_finds_a_fault_exactly_where_msgspec_refuses(wanted: type[msgsp
 def test_what_remains_after_an_open_walk_is_of_the_type(wanted: type[msgspec.Struct]) -> None:
     kind = inspect.type_info(wanted)
 
-    @settings(deadline=None, max_examples=150)
+    @settings(deadline=None, max_examples=50)
     @given(_nearly(wanted))
     def check(value: Any) -> None:
         if not examine(value, kind, {}).faults:

@@ -98,7 +98,7 @@ def test_members_are_told_apart_however_the_text_is_spaced(
         assert {name: json.loads(bytes(raw)) for name, raw in members(body).items()} == dict(pairs)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=80)
 @given(st.binary() | st.text().map(str.encode) | _values.map(lambda value: json.dumps(value).encode()))
 def test_no_bytes_bring_anything_but_members_or_a_refusal(body: bytes) -> None:
     found: dict[str, msgspec.Raw] | GatewayError

@@ -121,7 +121,7 @@ _json: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=80)
 @given(
     st.sampled_from(("chat", "embed")),
     st.binary()

@@ -86,7 +86,7 @@ def test_a_plain_answer_says_only_what_there_is() -> None:
     }
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=50)
 @given(answers())
 def test_the_client_reads_what_the_events_say_streamed_and_plain(events: list[Event]) -> None:
     *streamed, last = chunks(render(events, stream=True))

@@ -113,7 +113,7 @@ def test_a_plain_answer_that_does_not_end_is_the_providers_fault() -> None:
     assert caught.value.code is Code.UPSTREAM_SHAPE_MISMATCH
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=50)
 @given(answers(), st.booleans())
 def test_the_client_reads_what_the_events_say_streamed_and_plain(events: list[Event], usage_asked: bool) -> None:
     streamed = chunks(render(events, stream=True, stream_options={"include_usage": usage_asked}))

@@ -187,7 +187,7 @@ SECONDS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=80)
 @given(st.data())
 def test_it_answers_what_a_list_of_everything_that_happened_would(data: st.DataObject) -> None:
     """Decisions, waits, standings and counters, to the unit and to the microsecond."""

@@ -25,15 +25,13 @@ class StillWire:
     def __init__(self) -> None:
         self.reusable = True
         self.aborted = False
-        self.paused = False
+        self.steps: list[str] = []
 
     def pause(self) -> None:
-        assert not self.paused
-        self.paused = True
+        self.steps.append("pause")
 
     def resume(self) -> None:
-        assert self.paused
-        self.paused = False
+        self.steps.append("resume")
 
     def abort(self) -> None:
         self.aborted = True
@@ -217,6 +215,14 @@ async def test_what_breaks_http_is_a_failure_however_it_is_cut(data: bytes) -> N
         assert not wire.reusable
 
 
+@pytest.mark.parametrize("status", [0, 99, 101])
+async def test_a_status_that_is_no_answer_is_named(status: int) -> None:
+    answer = Answer(StillWire())
+    answer.feed(b"HTTP/1.1 %03d x\r\n\r\n" % status)
+    with pytest.raises(UpstreamFailure, match=f"answered with status {status}$"):
+        await answer.begun()
+
+
 @pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize("case", GOOD)
 async def test_an_answer_that_ends_early_is_a_failure_at_every_place(case: str, streamed: bool) -> None:
@@ -244,6 +250,7 @@ async def test_a_body_without_a_length_does_not_end_with_a_connection_that_was_l
     answer = Answer(StillWire())
     answer.feed(b"HTTP/1.1 200 OK\r\n\r\nall")
     answer.broken("reset by the peer")
+    answer.ended()
     assert await answer.chunk() == b"all"
     with pytest.raises(UpstreamFailure, match="reset by the peer"):
         await answer.chunk()
@@ -299,7 +306,8 @@ async def test_many_short_headers_count_as_what_they_are_on_the_wire() -> None:
 
 async def test_a_stream_may_bring_any_number_of_small_chunks() -> None:
     """Their sizes and line ends come in packets of their own and are no body; together they pass the bound."""
-    answer = Answer(StillWire())
+    wire = StillWire()
+    answer = Answer(wire)
     answer.feed(OK + CHUNKED)
     count = MOST_HEAD // 4
     for _ in range(count):
@@ -307,13 +315,14 @@ async def test_a_stream_may_bring_any_number_of_small_chunks() -> None:
             answer.feed(piece)
     answer.feed(b"0\r\n\r\n")
     assert await answer.read(MIB) == b"x" * count
+    assert not wire.aborted
 
 
 @pytest.mark.parametrize("zeros", [0, 10, 5000])
 async def test_an_answer_that_declares_too_much_is_not_waited_for(zeros: int) -> None:
     """int() itself refuses more than 4300 digits."""
     answer = Answer(StillWire())
-    answer.feed(OK + b"content-length: " + b"0" * zeros + b"2000 \r\n\r\n{")
+    answer.feed(OK + b"content-length: " + b"0" * zeros + b"2000" + b" " * 30 + b"\r\n\r\n{")
     with pytest.raises(UpstreamTooLarge, match="declares 2000 bytes"):
         await answer.read(1999)
 
@@ -411,16 +420,16 @@ async def test_a_slow_reader_stops_the_provider_and_reading_on_lets_it_continue(
     answer = Answer(wire)
     answer.feed(OK + b"content-length: %d\r\n\r\n" % (2 * MOST_BUFFERED + 2))
     answer.feed(b"x" * MOST_BUFFERED)
-    assert not wire.paused
+    assert wire.steps == []
     answer.feed(b"x")
-    assert wire.paused
+    assert wire.steps == ["pause"]
     # What the transport had in hand already.
     answer.feed(b"x" * 1000)
     assert len(await answer.chunk()) == MOST_BUFFERED + 1001
-    assert not wire.paused
+    assert wire.steps == ["pause", "resume"]
     answer.feed(b"x" * (MOST_BUFFERED - 999))
     assert len(await answer.chunk()) == MOST_BUFFERED - 999
-    assert (await answer.chunk(), wire.reusable) == (b"", True)
+    assert (await answer.chunk(), wire.reusable, len(wire.steps)) == (b"", True, 2)
 
 
 async def test_an_answer_that_was_left_gives_what_it_had_and_then_nothing() -> None:

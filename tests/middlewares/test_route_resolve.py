@@ -1,0 +1,192 @@
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from middlewares.route_resolve import RouteResolve, RouteResolveConfig
+from scaigrid.asgi import ASGIApp, Receive, Scope, Send, respond
+from scaigrid.errors import Code, GatewayError
+from scaigrid.exchange import Exchange
+from scaigrid.health import FAILURES_TO_OPEN
+from tests.harness.asgi import Request
+from tests.harness.services import KEY, MODEL, Parts
+from tests.middlewares.bare import CHAT, called, exchange, identified
+
+ROUTE = {"route": {"targets": [{"backend": "one"}]}}
+OTHERS: dict[str, dict[str, Any]] = {
+    "acme/disabled": {**MODEL, "status": "disabled"},
+    "acme/deprecated": {**MODEL, "status": "deprecated"},
+    "acme/unpriced": {**ROUTE, "unpriced": "refuse"},
+    "acme/free": {**ROUTE, "unpriced": "free"},
+    "acme/embed": {**ROUTE, "unpriced": "free", "modality": "embedding"},
+}
+
+
+async def answers(scope: Scope, receive: Receive, send: Send) -> None:
+    await respond(send, 200, (), b"")
+
+
+async def resolved(parts: Parts, model: str = "acme/chat", *, known: bool = True, operation: str = "chat") -> Exchange:
+    """The exchange of a call, as it is inside the link."""
+    request = Request(CHAT)
+    linked = RouteResolve(answers, RouteResolveConfig(), parts.services)
+
+    async def decoded(scope: Scope, receive: Receive, send: Send) -> None:
+        found = exchange(request)
+        if operation == "chat":
+            called(found, model=model)
+        else:
+            found.call = found.dialect.decode("embed", b'{"model": "%b", "input": "Hi"}' % model.encode())
+            found.model = found.snapshot.models.get(model)
+        await linked(scope, receive, send)
+
+    async def opened(scope: Scope, receive: Receive, send: Send) -> None:
+        # The holder of the first key, or nobody in particular.
+        who = None if known else parts.snapshot.anonymous
+        app: ASGIApp = identified(decoded, parts, who)
+        await app(scope, receive, send)
+
+    await request.through(opened)
+    return exchange(request)
+
+
+async def refusal(parts: Parts, model: str, **more: Any) -> GatewayError:
+    with pytest.raises(GatewayError) as caught:
+        await resolved(parts, model, **more)
+    return caught.value
+
+
+@pytest.fixture
+def parts() -> Parts:
+    return Parts(models={"acme/chat": MODEL, **OTHERS})
+
+
+def routed(*targets: tuple[str, int, int]) -> Parts:
+    """One model with these targets: backend, priority, weight."""
+    names = {backend for backend, _, _ in targets}
+    given = [{"backend": backend, "priority": tier, "weight": weight} for backend, tier, weight in targets]
+    return Parts(
+        backends={name: {"provider": "up", "model": name} for name in sorted(names)},
+        models={"acme/chat": {**MODEL, "route": {"targets": given}}},
+    )
+
+
+def names(found: Exchange) -> list[str]:
+    return [backend.name for backend in found.candidates]
+
+
+# -- who may ask what ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["acme/chat", "acme/deprecated", "acme/free"])
+async def test_a_model_that_serves_is_resolved(parts: Parts, model: str) -> None:
+    assert names(await resolved(parts, model))[0] == "one"
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "word"),
+    [
+        ("made/up", Code.MODEL_NOT_FOUND, "GET /v1/models"),
+        ("acme/chat/", Code.MODEL_NOT_FOUND, "GET /v1/models"),
+        ("ACME/chat", Code.MODEL_NOT_FOUND, "GET /v1/models"),
+        ("acme/disabled", Code.MODEL_UNAVAILABLE, "disabled"),
+        ("acme/unpriced", Code.MODEL_UNAVAILABLE, "price"),
+        ("acme/embed", Code.UNSUPPORTED_BY_MODEL, "modality is embedding"),
+    ],
+)
+async def test_any_other_is_refused_with_the_reason(parts: Parts, model: str, code: Code, word: str) -> None:
+    error = await refusal(parts, model)
+    assert error.code is code
+    assert word in error.message
+
+
+async def test_a_chat_model_makes_no_vectors(parts: Parts) -> None:
+    error = await refusal(parts, "acme/chat", operation="embed")
+    assert (error.code, error.details[0].field) == (Code.UNSUPPORTED_BY_MODEL, "model")
+    assert names(await resolved(parts, "acme/embed", operation="embed")) == ["one"]
+
+
+def held(models: list[str] | None = None, roles: list[str] | None = None) -> Parts:
+    """A caller whose key or roles are narrower."""
+    return Parts(
+        users={"ann": {} if roles is None else {"roles": roles}},
+        keys={"ann": {"user": "ann", "key": KEY, "models": models}},
+        models={"acme/chat": MODEL, **OTHERS},
+    )
+
+
+async def test_a_key_that_is_confined_to_some_models_uses_no_other() -> None:
+    parts = held(models=["acme/free"])
+    assert names(await resolved(parts, "acme/free")) == ["one"]
+    assert (await refusal(parts, "acme/chat")).code is Code.MODEL_ACCESS_DENIED
+
+
+async def test_a_key_that_is_confined_learns_nothing_of_another_model_s_state() -> None:
+    assert (await refusal(held(models=["acme/free"]), "acme/disabled")).code is Code.MODEL_ACCESS_DENIED
+
+
+async def test_a_key_that_is_confined_to_none_uses_none() -> None:
+    assert (await refusal(held(models=[]), "acme/chat")).code is Code.MODEL_ACCESS_DENIED
+
+
+async def test_a_role_that_may_only_look_uses_no_model() -> None:
+    error = await refusal(held(roles=["tenant_viewer"]), "acme/chat")
+    assert error.code is Code.AUTHZ_PERMISSION_DENIED
+    assert "models:use" in error.message
+
+
+async def test_who_may_use_no_model_is_not_told_which_there_are() -> None:
+    assert (await refusal(held(roles=["tenant_viewer"]), "made/up")).code is Code.AUTHZ_PERMISSION_DENIED
+
+
+async def test_without_tenancy_there_are_no_roles_to_look_at(parts: Parts) -> None:
+    request = Request(CHAT)
+
+    async def decoded(scope: Scope, receive: Receive, send: Send) -> None:
+        called(exchange(request))
+        await RouteResolve(answers, RouteResolveConfig(), parts.services)(scope, receive, send)
+
+    async def opened(scope: Scope, receive: Receive, send: Send) -> None:
+        # As another link of ours would have opened it, that does not ask who calls.
+        await RouteResolve(decoded, RouteResolveConfig(), parts.services)(scope, receive, send)
+
+    await request.through(opened)
+    assert not exchange(request).authenticated
+    assert names(exchange(request))[0] == "one"
+
+
+async def test_what_is_no_call_is_not_looked_at(parts: Parts) -> None:
+    request = await Request("/v1/models", "GET").through(RouteResolve(answers, RouteResolveConfig(), parts.services))
+    assert request.status == 200
+    assert exchange(request).candidates == ()
+
+
+# -- the order -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_lower_tier_is_ahead_of_a_higher_one_whatever_the_weights() -> None:
+    parts = routed(("late", 9, 1_000_000), ("early", 0, 1), ("later", 10, 5))
+    for _ in range(20):
+        assert names(await resolved(parts)) == ["early", "late", "later"]
+
+
+async def test_inside_a_tier_every_backend_is_a_candidate_and_each_is_first_at_times() -> None:
+    parts = routed(("a", 0, 1), ("b", 0, 1), ("c", 0, 1))
+    orders = [names(await resolved(parts)) for _ in range(100)]
+    assert {frozenset(order) for order in orders} == {frozenset("abc")}
+    assert set(Counter(order[0] for order in orders)) == {"a", "b", "c"}
+
+
+async def test_a_backend_whose_breaker_is_open_is_skipped_with_the_reason() -> None:
+    parts = routed(("sick", 0, 1), ("well", 1, 1))
+    sick = next(backend for backend in parts.snapshot.backends if backend.name == "sick")
+    for _ in range(FAILURES_TO_OPEN):
+        parts.health.began(sick, parts.clock.monotonic())
+        parts.health.ended(sick, GatewayError(Code.BACKEND_ERROR), parts.clock.monotonic())
+    found = await resolved(parts)
+    assert names(found) == ["well"]
+    assert list(found.skipped) == ["sick"]
+    assert found.skipped["sick"].startswith("breaker open for ")
+    parts.clock.advance(3_600)
+    found = await resolved(parts)
+    assert (names(found), found.skipped) == (["sick", "well"], {})

@@ -1,0 +1,559 @@
+"""The attempt loop, with a scripted upstream: what is tried again, what is sent, and what is on record by when."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from adapters import ADAPTERS
+from scaigrid import forwarder as module
+from scaigrid.asgi import Message
+from scaigrid.config.schema import Forwarder as ForwarderConfig
+from scaigrid.errors import Code, GatewayError
+from scaigrid.exchange import Exchange
+from scaigrid.forwarder import Forwarder
+from scaigrid.ledger.records import Record
+from scaigrid.middleware import begin
+from scaigrid.upstream.port import UpstreamFailure, UpstreamTimeout, UpstreamTooLarge
+from tests.harness import behaviours
+from tests.harness.asgi import Request
+from tests.harness.behaviours import compact, completion, openai_error, openai_frames
+from tests.harness.eventually import becomes
+from tests.harness.lanes import CHAT_URL, chat
+from tests.harness.services import MODEL, Parts
+from tests.harness.upstream import Planned, ScriptedUpstream
+
+PLAIN = compact(completion("Hello.", tokens=(9, 3)))
+STREAM = openai_frames("Hel", "lo.", tokens=(9, 3))
+ANTHROPIC = compact(behaviours.anthropic_message("Hello.", tokens=(9, 3)))
+SERVED = 9 * 3_000 + 3 * 15_000
+"""What a call costs that the provider says had 9 tokens in and 3 out."""
+SHORT = {"connect": 5, "first_byte": 0.03, "idle": 0.03, "total": 5}
+
+
+class Scene:
+    """One call on its way: the services, the exchange as the chain leaves it, the client and the upstream."""
+
+    def __init__(
+        self,
+        *plans: Planned,
+        dialect: str = "openai",
+        asked: Mapping[str, Any] | None = None,
+        providers: tuple[str, ...] = ("openai", "openai", "openai"),
+        route: Mapping[str, Any] | None = None,
+        config: ForwarderConfig | None = None,
+    ) -> None:
+        """The model has one backend for each of `providers`, in that order; `route` tells the rest of it."""
+        names = "abcdef"[: len(providers)]
+        targets = [{"backend": name, "priority": place} for place, name in enumerate(names)]
+        self.parts = Parts(
+            providers={
+                name: {"type": kind, "base_url": f"http://{name}.invalid/v1", "api_key": "k"}
+                for name, kind in zip(names, providers, strict=True)
+            },
+            backends={
+                name: {"provider": name, "model": f"m-{name}", "cost": {"input": 1, "output": 5}} for name in names
+            },
+            models={"acme/chat": {**MODEL, "route": {"targets": targets, **(route or {})}}},
+        )
+        self.upstream = ScriptedUpstream(*plans)
+        body = json.dumps({**chat("acme/chat"), **(asked or {})}).encode()
+        self.request = Request(CHAT_URL[dialect], body=body)
+        self.exchange, self.send = begin(self.request.scope, self.request.send, self.parts.services)
+        self._ready(self.exchange, body)
+        self.forwarder = Forwarder(self.parts.services, {"http": self.upstream}, config or ForwarderConfig())
+
+    def _ready(self, exchange: Exchange, body: bytes) -> None:
+        exchange.principal = self.parts.principal
+        exchange.call = exchange.dialect.decode("chat", body)
+        exchange.model = self.parts.model
+        exchange.candidates = [candidate.backend for tier in self.parts.model.route.tiers for candidate in tier]
+
+    async def run(self) -> GatewayError | None:
+        """Why there was no answer, or no whole one; None where there was."""
+        try:
+            await self.forwarder(self.request.scope, self.request.receive, self.send)
+        except GatewayError as error:
+            return error
+        return None
+
+    async def code(self) -> Code | None:
+        error = await self.run()
+        return error.code if error else None
+
+    @property
+    def asked(self) -> str:
+        """The backends that were asked, in order."""
+        return "".join(attempt.backend.name for attempt in self.exchange.attempts)
+
+    @property
+    def rows(self) -> list[tuple[str, bool, str, int]]:
+        """Of each usage row: outcome, whether it served, who counted, and the cost."""
+        return [(row.outcome, row.serving, row.usage_source, row.cost) for row in self.parts.kept.usage]
+
+    def inflight(self) -> float:
+        return self.parts.metrics.value("scaigrid_backend_inflight_requests")
+
+
+def plain() -> Planned:
+    return Planned(PLAIN)
+
+
+def streamed(*pieces: bytes | asyncio.Event | Exception) -> Planned:
+    return Planned(*(pieces or STREAM))
+
+
+FAILED = ("error", False, "none", 0)
+FINE = ("ok", True, "provider", SERVED)
+
+# -- one attempt -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+@pytest.mark.parametrize("dialect", sorted(CHAT_URL))
+async def test_a_plain_answer_is_sent_whole(dialect: str, provider: str) -> None:
+    scene = Scene(Planned(ANTHROPIC if provider == "anthropic" else PLAIN), dialect=dialect, providers=(provider,))
+    assert await scene.run() is None
+    request = scene.request
+    assert (request.status, request.complete, len(request.pieces)) == (200, True, 1)
+    assert request.header("content-length") == str(len(request.body))
+    answer = request.json if dialect == "openai" else request.json["data"]
+    assert (answer["model"], answer["choices"][0]["message"]["content"]) == ("acme/chat", "Hello.")
+    assert scene.rows == [FINE]
+    assert (scene.exchange.served, scene.exchange.cost, scene.exchange.backend_cost) == (True, SERVED, 9_000 + 15_000)
+
+
+async def test_a_stream_is_sent_as_it_comes() -> None:
+    gates = [asyncio.Event(), asyncio.Event()]
+    scene = Scene(Planned(STREAM[0], STREAM[1], gates[0], STREAM[2], gates[1], *STREAM[3:]), asked={"stream": True})
+    task = asyncio.create_task(scene.run())
+    assert b"Hel" in (await scene.request.got(2))[1]
+    gates[0].set()
+    assert b"lo." in (await scene.request.got(3))[2]
+    assert scene.parts.kept.usage == []
+    gates[1].set()
+    assert await task is None
+    assert scene.request.complete
+    assert scene.request.body.endswith(b"data: [DONE]\n\n")
+    assert scene.rows == [FINE]
+    assert scene.exchange.streaming
+
+
+async def test_the_request_to_the_provider_is_its_own() -> None:
+    scene = Scene(plain())
+    scene.exchange.output_bound = 77
+    await scene.run()
+    (sent,) = scene.upstream.requests
+    assert (sent.method, sent.url) == ("POST", "http://a.invalid/v1/chat/completions")
+    assert dict(sent.headers)["x-request-id"] == scene.exchange.request_id
+    body = json.loads(sent.body)
+    assert (body["model"], body["max_completion_tokens"]) == ("m-a", 77)
+
+
+async def test_a_provider_that_needs_a_bound_gets_the_model_s() -> None:
+    scene = Scene(Planned(ANTHROPIC), providers=("anthropic",))
+    await scene.run()
+    assert json.loads(scene.upstream.requests[0].body)["max_tokens"] == 1_000
+
+
+async def test_a_provider_that_needs_a_bound_gets_the_caller_s_where_there_is_one() -> None:
+    scene = Scene(Planned(ANTHROPIC), providers=("anthropic",), asked={"max_tokens": 50})
+    await scene.run()
+    assert json.loads(scene.upstream.requests[0].body)["max_tokens"] == 50
+
+
+async def test_the_answer_says_what_served_and_what_the_gateway_added() -> None:
+    class Slow(Planned):
+        async def head(self) -> None:
+            scene.parts.clock.advance(2.0)
+
+    scene = Scene(Slow(PLAIN))
+    scene.parts.clock.advance(0.25)
+    await scene.run()
+    assert scene.request.header("x-scaigrid-model") == "acme/chat"
+    assert scene.request.header("x-scaigrid-backend") == "a"
+    assert scene.request.header("x-scaigrid-attempts") == "1"
+    assert scene.request.header("x-scaigrid-overhead-ms") == "250.000"
+    (row,) = scene.parts.kept.usage
+    assert (row.first_byte_us, row.latency_us) == (2_250_000, 2_250_000)
+
+
+async def test_the_operator_may_keep_to_himself_what_served() -> None:
+    scene = Scene(plain(), config=ForwarderConfig(expose_backend=False))
+    await scene.run()
+    assert scene.request.header("x-scaigrid-backend") is None
+
+
+# -- the record ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
+async def test_the_row_is_on_record_before_the_last_byte_is_sent(stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    scene = Scene(streamed() if stream else plain(), asked={"stream": stream})
+    append = scene.parts.kept.append
+
+    def noted(record: Record) -> None:
+        seen.append("row")
+        append(record)
+
+    monkeypatch.setattr(scene.parts.kept, "append", noted)
+    exchange_send = scene.send
+
+    async def watched(message: Message) -> None:
+        last = message["type"] == "http.response.body" and not message.get("more_body")
+        seen.append("start" if message["type"] == "http.response.start" else "end" if last else "body")
+        await exchange_send(message)
+
+    scene.send = watched
+    assert await scene.run() is None
+    assert seen[-2:] == (["row", "end"] if stream else ["start", "end"])
+    assert seen.count("row") == 1
+    assert seen == (["start", *["body"] * (len(seen) - 3), "row", "end"] if stream else ["row", "start", "end"])
+
+
+async def test_a_plain_answer_that_cannot_be_recorded_is_not_sent() -> None:
+    scene = Scene(plain())
+    scene.parts.kept.full = True
+    assert await scene.code() is Code.STORE_UNAVAILABLE
+    assert not scene.request.started
+    assert len(scene.upstream.requests) == 1
+
+
+async def test_a_stream_that_cannot_be_recorded_is_not_ended_as_if_it_were() -> None:
+    scene = Scene(streamed(), asked={"stream": True})
+    scene.parts.kept.full = True
+    assert await scene.code() is Code.STORE_UNAVAILABLE
+    assert not scene.request.complete
+    assert b"[DONE]" not in scene.request.body
+    assert len(scene.upstream.requests) == 1
+
+
+async def test_a_record_that_cannot_be_kept_is_not_the_backend_s_fault() -> None:
+    scene = Scene(plain())
+    scene.parts.kept.full = True
+    await scene.run()
+    backend = scene.exchange.attempts[0].backend
+    assert scene.parts.health.status(backend.id, scene.parts.clock.monotonic()) == "healthy"
+
+
+# -- another attempt -------------------------------------------------------------------------------------------------
+
+
+def status(number: int) -> Callable[[], Planned]:
+    return lambda: Planned(b"{}", status=number)
+
+
+ELSEWHERE: dict[str, tuple[Callable[[], Planned], Code]] = {
+    "no connection": (lambda: Planned(ahead=UpstreamFailure("refused")), Code.BACKEND_ERROR),
+    "no connection in time": (lambda: Planned(ahead=UpstreamTimeout("slow")), Code.BACKEND_TIMEOUT),
+    "broken off in the body": (lambda: Planned(b'{"id"', UpstreamFailure("reset")), Code.BACKEND_ERROR),
+    "too large": (lambda: Planned(UpstreamTooLarge("huge")), Code.UPSTREAM_SHAPE_MISMATCH),
+    "no JSON": (lambda: Planned(b"<html>"), Code.UPSTREAM_SHAPE_MISMATCH),
+    "307": (status(307), Code.BACKEND_ERROR),
+    "401": (status(401), Code.BACKEND_ERROR),
+    "403": (status(403), Code.BACKEND_ERROR),
+    "404": (status(404), Code.BACKEND_ERROR),
+    "408": (status(408), Code.BACKEND_TIMEOUT),
+    "409": (status(409), Code.BACKEND_ERROR),
+    "429": (status(429), Code.BACKEND_RATE_LIMITED),
+    "500": (status(500), Code.BACKEND_ERROR),
+    "502": (status(502), Code.BACKEND_ERROR),
+    "503": (status(503), Code.BACKEND_ERROR),
+    "504": (status(504), Code.BACKEND_TIMEOUT),
+}
+TRIED_ELSEWHERE = {code for _, code in ELSEWHERE.values()} | {Code.UNSUPPORTED_BY_MODEL}
+
+
+@pytest.mark.parametrize("fault", ELSEWHERE)
+async def test_what_another_backend_may_do_better_is_tried_there(fault: str) -> None:
+    make, code = ELSEWHERE[fault]
+    scene = Scene(make(), plain())
+    assert await scene.run() is None
+    assert scene.asked == "ab"
+    failed, served = scene.parts.kept.usage
+    assert (failed.error_code, failed.attempt, failed.serving, failed.cost, failed.backend_cost) == (
+        code,
+        1,
+        False,
+        0,
+        0,
+    )
+    assert (served.attempt, served.backend_id) == (2, scene.exchange.attempts[1].backend.id)
+    assert scene.rows[1] == FINE
+    assert scene.request.header("x-scaigrid-attempts") == "2"
+    assert scene.inflight() == 0
+
+
+@pytest.mark.parametrize("code", sorted(Code))
+async def test_no_other_failure_is_tried_elsewhere(code: Code) -> None:
+    scene = Scene(Planned(ahead=GatewayError(code)), plain())
+    assert await scene.code() is (None if code in TRIED_ELSEWHERE else code)
+    assert scene.asked == ("ab" if code in TRIED_ELSEWHERE else "a")
+
+
+OWN_MISTAKES: dict[str, tuple[dict[str, Any], int, Code]] = {
+    "a fault": (openai_error("no"), 400, Code.VALIDATION_ERROR),
+    "a fault, said otherwise": (openai_error("no"), 422, Code.VALIDATION_ERROR),
+    "too long": (openai_error("no", code="context_length_exceeded"), 400, Code.CONTEXT_TOO_LONG),
+    "refused": (openai_error("no", code="content_policy_violation"), 400, Code.CONTENT_REFUSED),
+    "too large": (openai_error("no"), 413, Code.REQUEST_TOO_LARGE),
+}
+
+
+@pytest.mark.parametrize("mistake", OWN_MISTAKES)
+async def test_the_caller_s_own_mistake_is_not_made_twice(mistake: str) -> None:
+    body, status, code = OWN_MISTAKES[mistake]
+    scene = Scene(Planned(compact(body), status=status))
+    assert await scene.code() is code
+    assert (scene.asked, scene.rows) == ("a", [FAILED])
+    assert not scene.request.started
+
+
+async def test_nothing_is_tried_again_once_a_byte_was_sent() -> None:
+    scene = Scene(streamed(STREAM[0], STREAM[1], UpstreamFailure("reset")), asked={"stream": True})
+    assert await scene.code() is Code.BACKEND_ERROR
+    assert scene.asked == "a"
+    (row,) = scene.parts.kept.usage
+    assert (row.outcome, row.serving, row.usage_source) == ("error", True, "estimated")
+    assert row.cost == row.tokens_in * 3_000 + row.tokens_out * 15_000 > 0
+
+
+async def test_a_stream_that_breaks_before_its_first_frame_is_tried_again() -> None:
+    scene = Scene(streamed(b": wait\n\n", UpstreamFailure("reset")), streamed(), asked={"stream": True})
+    assert await scene.run() is None
+    assert (scene.asked, scene.rows) == ("ab", [FAILED, FINE])
+    assert scene.request.body.startswith(b"data: ")
+
+
+@pytest.mark.parametrize("dialect", sorted(CHAT_URL))
+async def test_what_a_broken_off_attempt_had_counted_is_nobody_s_bill(dialect: str) -> None:
+    """Anthropic says what the input was in its first event, and may still fail before the client has a byte."""
+    start, *_ = behaviours.anthropic_frames("Hello.")
+    broken = start + behaviours.event("error", error={"type": "overloaded_error", "message": "Busy"})
+    scene = Scene(
+        Planned(broken), Planned(status=500), dialect=dialect, providers=("anthropic", "openai"), asked={"stream": True}
+    )
+    assert await scene.code() is Code.BACKEND_ERROR
+    assert scene.rows == [FAILED, FAILED]
+    assert (scene.exchange.cost, scene.exchange.usage, scene.exchange.served) == (0, None, False)
+
+
+async def test_the_last_failure_is_the_answer_where_all_fail() -> None:
+    limit = Planned(b"{}", status=429, headers={"retry-after": "7"})
+    scene = Scene(Planned(ahead=UpstreamFailure("x")), Planned(b"{}", status=504), limit)
+    error = await scene.run()
+    assert error is not None
+    assert (error.code, error.retry_after) == (Code.BACKEND_RATE_LIMITED, 7)
+    assert (scene.asked, scene.rows) == ("abc", [FAILED, ("timeout", False, "none", 0), FAILED])
+
+
+async def test_no_more_is_tried_than_the_route_allows() -> None:
+    scene = Scene(*[Planned(b"{}", status=500) for _ in range(3)], route={"max_attempts": 2})
+    assert await scene.code() is Code.BACKEND_ERROR
+    assert scene.asked == "ab"
+
+
+async def test_a_backend_that_cannot_say_it_is_passed_over_and_counts_as_no_attempt() -> None:
+    """Anthropic has no counterpart for two answers to one call, which nobody had to ask it to find out."""
+    scene = Scene(plain(), providers=("anthropic", "openai"), asked={"n": 2}, route={"max_attempts": 1})
+    assert await scene.run() is None
+    assert scene.asked == "b"
+    assert len(scene.parts.kept.usage) == 1
+
+
+async def test_a_call_that_no_backend_can_say_is_told_so() -> None:
+    scene = Scene(providers=("anthropic",), asked={"n": 2})
+    assert await scene.code() is Code.UNSUPPORTED_BY_MODEL
+    assert (scene.upstream.requests, scene.parts.kept.usage) == ([], [])
+
+
+async def test_without_a_candidate_the_model_is_unavailable() -> None:
+    scene = Scene()
+    scene.exchange.candidates = []
+    assert await scene.code() is Code.MODEL_UNAVAILABLE
+
+
+# -- patience --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_first_byte_that_does_not_come_is_left_for_the_next_backend() -> None:
+    silent = Planned(ahead=asyncio.Event())
+    scene = Scene(silent, plain(), route={"deadlines": SHORT})
+    assert await scene.run() is None
+    assert silent.closed.is_set()
+    assert scene.rows == [("timeout", False, "none", 0), FINE]
+
+
+async def test_a_body_that_does_not_come_to_its_end_is_left_for_the_next_backend() -> None:
+    scene = Scene(Planned(b'{"id"', asyncio.Event()), plain(), route={"deadlines": SHORT})
+    assert await scene.run() is None
+    assert scene.asked == "ab"
+
+
+async def test_comments_ahead_of_a_stream_are_not_its_first_byte() -> None:
+    scene = Scene(
+        streamed(b": wait\n\n", asyncio.Event()), streamed(), asked={"stream": True}, route={"deadlines": SHORT}
+    )
+    assert await scene.run() is None
+    assert scene.asked == "ab"
+
+
+async def test_a_stream_that_stalls_ends_with_a_timeout() -> None:
+    stalled = streamed(STREAM[0], STREAM[1], asyncio.Event())
+    scene = Scene(stalled, asked={"stream": True}, route={"deadlines": SHORT})
+    assert await scene.code() is Code.BACKEND_TIMEOUT
+    assert stalled.closed.is_set()
+    (row,) = scene.parts.kept.usage
+    assert (row.outcome, row.serving, row.usage_source) == ("timeout", True, "estimated")
+
+
+async def test_all_attempts_together_have_one_deadline() -> None:
+    deadlines = {"connect": 5, "first_byte": 5, "idle": 5, "total": 0.05}
+    scene = Scene(Planned(ahead=asyncio.Event()), plain(), route={"deadlines": deadlines})
+    error = await scene.run()
+    assert error is not None
+    assert (error.code, scene.asked) == (Code.BACKEND_TIMEOUT, "a")
+    assert "total deadline" in error.message
+
+
+async def test_the_deadline_of_all_attempts_bounds_a_stream_that_goes_on_and_on() -> None:
+    class Endless(Planned):
+        async def chunk(self) -> bytes:
+            await asyncio.sleep(0)
+            return STREAM[1]
+
+    deadlines = {"connect": 5, "first_byte": 5, "idle": 5, "total": 0.05}
+    scene = Scene(Endless(), asked={"stream": True}, route={"deadlines": deadlines})
+    assert await scene.code() is Code.BACKEND_TIMEOUT
+    assert scene.request.started
+
+
+# -- the client ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
+async def test_a_client_who_leaves_ends_the_call_and_pays_for_what_was_made(stream: bool) -> None:
+    waiting = Planned(*(STREAM[:2] if stream else ()), asyncio.Event())
+    scene = Scene(waiting, plain(), asked={"stream": stream})
+    task = asyncio.create_task(scene.code())
+    await scene.upstream.asked.wait()
+    scene.request.leave()
+    assert await task is Code.CLIENT_CLOSED
+    assert waiting.closed.is_set()
+    assert scene.asked == "a"
+    (row,) = scene.parts.kept.usage
+    assert (row.outcome, row.serving, row.usage_source) == ("client_closed", True, "estimated")
+    assert row.tokens_in > 0
+    assert (row.tokens_out > 0) == stream
+    assert scene.exchange.served
+
+
+async def test_a_client_who_leaves_is_not_the_backend_s_fault() -> None:
+    scene = Scene(Planned(ahead=asyncio.Event()))
+    task = asyncio.create_task(scene.run())
+    await scene.upstream.asked.wait()
+    scene.request.leave()
+    await task
+    backend = scene.exchange.attempts[0].backend
+    assert scene.parts.health.status(backend.id, scene.parts.clock.monotonic()) == "healthy"
+    assert scene.inflight() == 0
+
+
+async def test_a_client_is_only_watched_where_a_call_takes_its_time() -> None:
+    scene = Scene(plain())
+    await scene.run()
+    assert scene.request.reads == 0
+
+
+async def test_a_client_who_has_everything_may_go() -> None:
+    """The server says that the client is gone as soon as the answer is complete, whether or not it is."""
+    gate, never = asyncio.Event(), asyncio.Event()
+    ending = Planned(*STREAM[:2], gate, *STREAM[2:], never)
+    scene = Scene(ending, asked={"stream": True})
+    task = asyncio.create_task(scene.run())
+    await scene.request.got(2)
+    await becomes(lambda: scene.request.reads > 0, "the client is watched")
+    gate.set()
+    await becomes(lambda: scene.request.complete, "the answer is complete")
+    scene.request.leave()
+    assert await task is None
+    assert scene.rows == [FINE]
+
+
+async def test_a_reader_who_stops_reading_is_left() -> None:
+    scene = Scene(streamed(), asked={"stream": True}, route={"deadlines": SHORT})
+    never = asyncio.Event()
+
+    async def stuck(message: Message) -> None:
+        await scene.request.send(message)
+        if message["type"] == "http.response.body":
+            await never.wait()
+
+    scene.send = stuck
+    scene.exchange.response_started = True
+    error = await scene.run()
+    assert error is not None
+    assert (error.code, error.message) == (Code.CLIENT_CLOSED, "The client stopped reading.")
+    assert scene.upstream.plans[0].closed.is_set()
+
+
+# -- the end ---------------------------------------------------------------------------------------------------------
+
+
+async def test_the_end_of_a_complete_stream_is_awaited_so_that_its_connection_lives_on() -> None:
+    gate = asyncio.Event()
+    ending = streamed(*STREAM, gate, b"\n")
+    scene = Scene(ending, asked={"stream": True})
+    task = asyncio.create_task(scene.run())
+    await becomes(lambda: scene.request.complete, "the answer is complete")
+    assert not ending.closed.is_set()
+    gate.set()
+    assert await task is None
+    assert ending.left == 0
+
+
+@pytest.mark.parametrize("after", [asyncio.Event, lambda: UpstreamFailure("reset")], ids=["silence", "a reset"])
+async def test_what_comes_after_a_complete_stream_cannot_spoil_it(
+    after: Callable[[], asyncio.Event | Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LINGER", 0.02)
+    scene = Scene(streamed(*STREAM, after()), asked={"stream": True})
+    assert await scene.run() is None
+    assert scene.rows == [FINE]
+
+
+async def test_an_idle_deadline_shorter_than_the_lingering_does_not_spoil_it_either() -> None:
+    scene = Scene(streamed(*STREAM, asyncio.Event()), asked={"stream": True}, route={"deadlines": SHORT})
+    assert await scene.run() is None
+    assert scene.rows == [FINE]
+
+
+async def test_the_server_that_stops_leaves_a_row_too() -> None:
+    waiting = Planned(ahead=asyncio.Event())
+    scene = Scene(waiting)
+    task = asyncio.create_task(scene.run())
+    await scene.upstream.asked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert waiting.closed.is_set()
+    (row,) = scene.parts.kept.usage
+    assert (row.outcome, row.error_code, row.serving) == ("error", "INTERNAL_ERROR", False)
+    assert scene.inflight() == 0
+
+
+async def test_a_fault_of_our_own_leaves_a_row_and_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(type(ADAPTERS["openai"]), "relay", broken)
+    scene = Scene(plain(), plain())
+    with pytest.raises(ZeroDivisionError):
+        await scene.run()
+    (row,) = scene.parts.kept.usage
+    assert (row.error_code, row.serving) == ("INTERNAL_ERROR", False)
+    assert scene.asked == "a"
+    assert scene.inflight() == 0
