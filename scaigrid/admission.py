@@ -12,11 +12,13 @@ from scaigrid.exchange import Exchange
 from scaigrid.limiter import Bucket, Decision, Standing
 from scaigrid.middleware import Services
 
-_LONGEST_RETRY = 60
 
 
 def admits_further_in(app: ASGIApp) -> bool:
-    """Whether a link inside `app` will take what has been put on the exchange."""
+    """Whether a link inside `app` will take what has been put on the exchange.
+
+    Whatever stands between two links has to name what it wraps `app`, as links do: otherwise both would take.
+    """
     inner: object = app
     while inner is not None:
         if getattr(inner, "admits", False):
@@ -87,6 +89,6 @@ def _refusal(bucket: Bucket, decision: Decision, services: Services) -> GatewayE
     return GatewayError(
         Code.RATE_LIMITED,
         f"The {bucket.level}'s limit of {bucket.limit} {bucket.kind} in {bucket.period:g} s is reached.",
-        retry_after=max(1, min(_LONGEST_RETRY, math.ceil(decision.retry_after))),
+        retry_after=max(1, math.ceil(decision.retry_after)),
         level=bucket.level,
     )
