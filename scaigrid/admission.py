@@ -12,6 +12,8 @@ from scaigrid.exchange import Exchange
 from scaigrid.limiter import Bucket, Decision, Standing
 from scaigrid.middleware import Services
 
+_LONGEST_RETRY = 60
+"""Seconds. OpenAI's and Anthropic's SDKs wait as told up to a minute, and ignore a longer Retry-After altogether."""
 
 
 def admits_further_in(app: ASGIApp) -> bool:
@@ -89,6 +91,6 @@ def _refusal(bucket: Bucket, decision: Decision, services: Services) -> GatewayE
     return GatewayError(
         Code.RATE_LIMITED,
         f"The {bucket.level}'s limit of {bucket.limit} {bucket.kind} in {bucket.period:g} s is reached.",
-        retry_after=max(1, math.ceil(decision.retry_after)),
+        retry_after=max(1, min(_LONGEST_RETRY, math.ceil(decision.retry_after))),
         level=bucket.level,
     )

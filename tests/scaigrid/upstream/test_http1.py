@@ -81,6 +81,14 @@ def verbatim(*steps: bytes | Gate) -> Behaviour:
     return behave
 
 
+class Certified(NamedTuple):
+    """A server's certificate for `localhost` and 127.0.0.1 by an authority of this run, and a client that knows it."""
+
+    server: ssl.SSLContext
+    client: ssl.SSLContext
+    authority: Path
+
+
 class Peer:
     """A server's end of a connection, for what is below requests and answers."""
 
@@ -386,7 +394,7 @@ async def test_cancelling_ends_a_call_to_a_server_that_does_not_read(upstream: H
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
-async def test_a_slow_reader_gets_everything_and_holds_little(secure: bool, certified: "Certified") -> None:
+async def test_a_slow_reader_gets_everything_and_holds_little(secure: bool, certified: Certified) -> None:
     """The server is faster than the reader, so whatever is not read piles up somewhere: mostly not here."""
     size = 24 * MIB
     piece = bytes(range(256)) * 256
@@ -423,6 +431,44 @@ async def test_cancelling_while_connecting_ends_at_once(upstream: Http1Upstream)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
+async def test_a_call_that_is_cancelled_at_any_moment_leaves_no_connection(secure: bool, certified: Certified) -> None:
+    """Among the moments: between the connection's being made and its being handed over."""
+    gone = 0
+    met = 0
+
+    async def behave(peer: Peer) -> None:
+        nonlocal gone, met
+        met += 1
+        await peer.gone()
+        gone += 1
+
+    upstream = Http1Upstream(certified.client)
+    async with serving(behave, tls=certified.server if secure else None) as port:
+        url = f"{'https' if secure else 'http'}://{LOOPBACK}:{port}"
+        for turns in range(40):
+            task = asyncio.create_task(ask(upstream, url))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        await becomes(lambda: not upstream.connections and met == gone, "every connection is closed")
+    assert met
+    await upstream.aclose()
+
+
+async def test_a_request_that_cannot_be_said_makes_no_connection(
+    upstream: Http1Upstream, running: Provider, provider: Endpoint
+) -> None:
+    for headers in ((("x-a", "b\r\nx-smuggled: 1"),), (("content-length", "0"),)):
+        request = UpstreamRequest("POST", provider.url, headers, b"{}")
+        with pytest.raises(UpstreamFailure):
+            async with upstream.send(request, connect_timeout=CONNECT, stream=False):
+                pass
+    assert running.connected == 0
 
 
 @pytest.mark.parametrize("banner", [b"220 mail.example.test ESMTP\r\n", OK + BRACES], ids=["SMTP", "HTTP"])
@@ -501,14 +547,6 @@ async def test_a_silent_connection_is_kept_open_by_the_system(upstream: Http1Ups
 
 
 # -- TLS -------------------------------------------------------------------------------------------------------------
-
-
-class Certified(NamedTuple):
-    """A server's certificate for `localhost` and 127.0.0.1 by an authority of this run, and a client that knows it."""
-
-    server: ssl.SSLContext
-    client: ssl.SSLContext
-    authority: Path
 
 
 @pytest.fixture(scope="session")

@@ -327,6 +327,19 @@ async def test_an_answer_that_declares_too_much_is_not_waited_for(zeros: int) ->
         await answer.read(1999)
 
 
+@pytest.mark.parametrize("pieces", [[b"x" * 2001], [b"x" * 1000, b"x" * 1001]], ids=["at once", "in two"])
+@pytest.mark.parametrize("whole", [False, True])
+async def test_an_answer_that_grows_too_large_is_not_handed_out(pieces: list[bytes], whole: bool) -> None:
+    answer = Answer(StillWire())
+    answer.feed(OK + CHUNKED)
+    for piece in pieces:
+        answer.feed(b"%x\r\n%s\r\n" % (len(piece), piece))
+    if whole:
+        answer.feed(b"0\r\n\r\n")
+    with pytest.raises(UpstreamTooLarge, match="passed 2000 bytes"):
+        await answer.read(2000)
+
+
 KINDS: list[type[Exception]] = [
     found for _, found in inspect.getmembers(httptools, inspect.isclass) if issubclass(found, Exception)
 ]
