@@ -59,7 +59,6 @@ class Connection(asyncio.Protocol):
         # A cast, since uvloop's transports are no subclass.
         self.transport = cast("asyncio.Transport", transport)
         _keep_alive(transport.get_extra_info("socket"))
-        self._pool.made(self)
 
     def data_received(self, data: bytes) -> None:
         answer = self._answer
@@ -220,10 +219,14 @@ class Http1Upstream:
             raise UpstreamTimeout(f"no connection to {where} within {seconds:g} s") from error
         except (OSError, ValueError) as error:
             raise UpstreamFailure(f"no connection to {where}: {error}") from error
+        self.take(connection)
         return connection
 
-    def made(self, connection: Connection) -> None:
-        self.connections.add(connection)
+    def take(self, connection: Connection) -> None:
+        """Answers for a connection from now on, until it is lost."""
+        # Not before: of one that is cancelled while it is handed over, uvloop does not tell that it is lost.
+        if connection.transport is not None:
+            self.connections.add(connection)
         if self._closed:
             connection.abort()
 

@@ -205,6 +205,18 @@ async def test_what_comes_unasked_ends_an_idle_connection(
     assert running.connected == 2
 
 
+async def test_what_comes_after_an_answer_ends_the_connection_of_a_call_that_is_not_over(
+    upstream: Http1Upstream, running: Provider, provider: Endpoint
+) -> None:
+    gate = Gate()
+    provider.then(verbatim(OK + BRACES, gate, b"\r\n"))
+    async with upstream.send(to(provider.url), connect_timeout=CONNECT, stream=False) as response:
+        assert await response.read(MIB) == b"{}"
+        gate.open()
+        await becomes(lambda: not running.connections, "the client has closed the connection")
+        assert await response.chunk() == b""
+
+
 async def test_an_answer_that_was_not_read_to_its_end_ends_the_connection(
     upstream: Http1Upstream, running: Provider, provider: Endpoint
 ) -> None:
@@ -320,21 +332,23 @@ async def test_a_connection_that_was_closed_while_it_was_kept_is_not_used(
 TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 3\r\n\r\nbig"
 
 
-async def test_an_answer_may_come_before_the_request_is_sent_and_ends_the_connection(upstream: Http1Upstream) -> None:
+@pytest.mark.parametrize(("early", "status"), [(TOO_LARGE, 413), (OK + BRACES, 200)])
+async def test_an_answer_may_come_before_the_request_is_sent_and_ends_the_connection(
+    upstream: Http1Upstream, early: bytes, status: int
+) -> None:
     """What was not sent yet must not reach a server that may take it for the next request."""
     ends: list[bytes] = []
 
     async def behave(peer: Peer) -> None:
         await peer.reader.readuntil(b"\r\n\r\n")
-        await peer.say(TOO_LARGE)
-        left.set()
+        await peer.say(early)
         await ended.wait()
         ends.append(await peer.gone())
 
-    left, ended = asyncio.Event(), asyncio.Event()
+    ended = asyncio.Event()
     body = b"x" * (32 * MIB)
     async with serving(behave) as port:
-        assert await ask(upstream, f"http://{LOOPBACK}:{port}", body) == (413, b"big")
+        assert (await ask(upstream, f"http://{LOOPBACK}:{port}", body))[0] == status
         ended.set()
         await becomes(lambda: ends, "the server sees the connection closed")
     assert len(ends[0]) < len(body)
@@ -1010,6 +1024,7 @@ class Stage(Http1Upstream):
         transport = Staged(self)
         transport.connection = Connection(self, origin)
         transport.connection.connection_made(transport)
+        self.take(transport.connection)
         return transport.connection
 
     async def settle(self) -> None:
