@@ -7,6 +7,7 @@ from scaigrid.config.strict import Strict
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Exchange
 from scaigrid.middleware import Services, begin
+from scaigrid.secrets import masked
 from scaigrid.timestamps import iso
 
 _UNKNOWN = "unknown"
@@ -117,7 +118,7 @@ def _line(exchange: Exchange, scope: Scope, status: int, seconds: float, overhea
         event="request",
         request_id=exchange.request_id,
         method=exchange.method,
-        path=exchange.path[:_LONGEST_PATH],
+        path=masked(exchange.path[:_LONGEST_PATH]),
         status=status,
         duration_ms=round(seconds * 1000, 3),
         first_byte_ms=_ms(None if exchange.first_byte is None else exchange.first_byte - exchange.started),
@@ -126,7 +127,7 @@ def _line(exchange: Exchange, scope: Scope, status: int, seconds: float, overhea
         tenant=principal.tenant.name if principal else None,
         user=principal.user.name if principal else None,
         key=principal.key.name if principal and principal.key else None,
-        model=exchange.model.slug if exchange.model else call.model[:_LONGEST_PATH] if call else None,
+        model=exchange.model.slug if exchange.model else masked(call.model[:_LONGEST_PATH]) if call else None,
         backend=attempts[-1].backend.name if attempts else None,
         attempts=len(attempts),
         stream=call.stream if call else False,

@@ -7,6 +7,7 @@ from scaigrid.exchange import Exchange
 from scaigrid.ids import new_id
 from scaigrid.ledger.records import AuditRow
 from scaigrid.middleware import Services, begin
+from scaigrid.secrets import masked
 
 _MUTATING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _LONGEST = 256
@@ -73,6 +74,6 @@ def _what(exchange: Exchange) -> tuple[str, str, str | None]:
     """Action, resource type and resource id. A refusal may come before anybody knows the model."""
     operation = exchange.dialect.operations.get(exchange.path)
     if operation is None:
-        return f"request.{exchange.method.lower()}", "path", exchange.path[:_LONGEST]
+        return f"request.{exchange.method.lower()}", "path", masked(exchange.path[:_LONGEST])
     call = exchange.call
-    return f"inference.{operation}", "model", call.model[:_LONGEST] if call else None
+    return f"inference.{operation}", "model", masked(call.model[:_LONGEST]) if call else None

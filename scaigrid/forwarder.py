@@ -161,6 +161,7 @@ class _Attempt:
             self._record(attempt, failure)
 
     async def _plain(self, response: UpstreamResponse, attempt: Attempt, patience: Patience) -> None:
+        patience.wait(self._route.idle, Why.IDLE)
         body = await response.read(self._config.max_answer_bytes)
         self._first_byte(attempt)
         pipe = self._pipe = self._open_pipe()

@@ -21,6 +21,7 @@ def declared_id(prefix: str, name: str) -> str:
 
 def accepted(inbound: bytes | None) -> str | None:
     """A caller's own request id where it is one that we keep (contract, section 2), else None."""
-    if inbound is not None and _ACCEPTED.fullmatch(inbound):
+    # An id is in every log line; a key that was put there by mistake must not be.
+    if inbound is not None and _ACCEPTED.fullmatch(inbound) and b"sgk_" not in inbound:
         return inbound.decode("ascii")
     return None

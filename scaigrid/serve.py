@@ -1,6 +1,7 @@
 """`scaigrid serve`: the process that owns the data directory, brings the database up to date and keeps the workers."""
 
 import errno
+import math
 import socket
 import sys
 from functools import partial
@@ -64,6 +65,16 @@ def _migrate(config: Config) -> None:
     ensure_current(database_url(config))
 
 
+_SERVER_LOG = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "scaigrid: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain", "stream": "ext://sys.stderr"}},
+    "loggers": {"_granian": {"handlers": ["stderr"], "level": "WARNING", "propagate": False}},
+}
+"""Granian's own words go where a person reads them: standard output holds JSON lines and nothing else."""
+
+
 def _run(path: Path, overrides: Overrides, config: Config) -> None:
     from granian import Granian
     from granian.constants import Interfaces, Loops
@@ -81,6 +92,7 @@ def _run(path: Path, overrides: Overrides, config: Config) -> None:
         websockets=False,
         http1_settings=HTTP1Settings(header_read_timeout=30_000),
         log_level=LogLevels.warning,
+        log_dictconfig=_SERVER_LOG,
         respawn_failed_workers=True,
-        workers_kill_timeout=int(server.shutdown_seconds),
+        workers_kill_timeout=math.ceil(server.shutdown_seconds),
     ).serve(target_loader=partial(worker_app, path, overrides), wrap_loader=False)

@@ -182,9 +182,9 @@ class Deadlines(Strict):
     connect: Seconds = 5.0
     """For a connection, TLS included."""
     first_byte: Seconds = 60.0
-    """From the start of an attempt, connecting included, to the first byte of the answer."""
+    """From the start of an attempt, connecting included, to the first piece of a stream or the head of an answer."""
     idle: Seconds = 60.0
-    """Between two bytes of an answer."""
+    """Between two pieces of a streamed answer; for a plain one, from its head to its end."""
     total: Seconds = 600.0
     """For one call, every attempt included."""
 

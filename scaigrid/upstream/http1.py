@@ -217,7 +217,7 @@ class Http1Upstream:
                 )
         except TimeoutError as error:
             raise UpstreamTimeout(f"no connection to {where} within {seconds:g} s") from error
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise UpstreamFailure(f"no connection to {where}: {error}") from error
         self.take(connection)
         return connection
@@ -250,9 +250,6 @@ class Http1Upstream:
 
     def keep(self, connection: Connection) -> None:
         """Takes a connection back whose call is over."""
-        if self._closed:
-            connection.abort()
-            return
         loop = asyncio.get_running_loop()
         connection.since = loop.time()
         connections = self._idle.get(connection.origin)

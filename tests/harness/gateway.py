@@ -6,6 +6,7 @@ What it wrote is looked at where an operator would look: its log lines, its metr
 import http.client
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -23,6 +24,8 @@ from tests.harness.ports import LOOPBACK, free_port
 
 _TRIES: Final = 5
 _TAKEN: Final = "is taken"
+_BOUND: Final = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
+"""Where the system can: a gateway does not outlive a test process that was itself killed."""
 _BANNER: Final = "ScaiGrid "
 _MISTAKEN: Final = "[WARNING] Killing worker-"
 """Two of its threads wait for a worker to end; the one that comes second sometimes takes it for alive."""
@@ -86,7 +89,7 @@ class Gateway:
         """Starts it, in a process group of its own, and does not wait."""
         self.port = self._server.get("port") or free_port()
         self.file.write_text(json.dumps(self._config))
-        command = [sys.executable, "-m", "scaigrid", "serve", str(self.file), "--port", str(self.port)]
+        command = [*_BOUND, sys.executable, "-m", "scaigrid", "serve", str(self.file), "--port", str(self.port)]
         with self._out.open("ab") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(
                 [*command, *self._arguments],

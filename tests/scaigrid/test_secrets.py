@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import yaml
 
-from scaigrid.secrets import Secret, decode_secret
+from scaigrid.secrets import Secret, decode_secret, masked
 
 TEXT = "sk-live-3141592653"
 
@@ -126,3 +126,16 @@ def test_decode_secret_refuses_a_number_without_showing_it() -> None:
 def test_decode_secret_knows_no_other_type() -> None:
     with pytest.raises(NotImplementedError, match="complex"):
         decode_secret(complex, "1j")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("openai/gpt-4o", "openai/gpt-4o"),
+        ("sgk_" + "a" * 40, "sgk_***"),
+        ("/v1/models/sgk_abc-DEF_9/x", "/v1/models/sgk_***/x"),
+        ("", ""),
+    ],
+)
+def test_a_key_in_the_wrong_field_is_not_shown(text: str, shown: str) -> None:
+    assert masked(text) == shown

@@ -307,8 +307,13 @@ async def test_a_call_that_the_provider_had_for_a_while_is_not_made_again(
     assert provider.unused == 1
 
 
+@pytest.mark.parametrize("end", [Conversation.close, Conversation.reset], ids=["closed", "reset"])
 async def test_a_connection_that_was_closed_while_it_was_kept_is_not_used(
-    upstream: Http1Upstream, running: Provider, provider: Endpoint, monkeypatch: pytest.MonkeyPatch
+    upstream: Http1Upstream,
+    running: Provider,
+    provider: Endpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    end: Callable[[Conversation], None],
 ) -> None:
     """No second try is needed, so none is left to it."""
     monkeypatch.setattr(http1, "STALE_SECONDS", -1.0)
@@ -317,7 +322,7 @@ async def test_a_connection_that_was_closed_while_it_was_kept_is_not_used(
     async def answers_and_closes(conversation: Conversation) -> None:
         await conversation.answer(200, [], b"one")
         await gate.passed()
-        conversation.close()
+        end(conversation)
 
     provider.then(answers_and_closes, answer(b"two"))
     await ask(upstream, provider.url)
@@ -499,6 +504,17 @@ async def test_a_server_that_speaks_first_is_not_believed(upstream: Http1Upstrea
             connection.begin(b"POST / HTTP/1.1\r\n\r\n", b"")
 
 
+async def test_a_connection_that_ends_is_nobody_s_before_the_loop_has_said_so(upstream: Http1Upstream) -> None:
+    async with serving(Peer.gone) as port:
+        connection = await upstream.connect(Origin(False, LOOPBACK, port), CONNECT)
+        assert connection.reusable
+        connection.eof_received()
+        assert not connection.reusable
+        assert connection.transport is not None
+        with pytest.raises(UpstreamFailure, match="before it was asked"):
+            connection.begin(b"POST / HTTP/1.1\r\n\r\n", b"")
+
+
 async def test_a_server_that_hangs_up_is_a_failure(upstream: Http1Upstream) -> None:
     calls: list[int] = []
 
@@ -616,6 +632,7 @@ async def test_the_machine_is_asked_whom_to_trust(certified: Certified, monkeypa
     upstream = Http1Upstream()
     async with serving(echoes, tls=certified.server) as port:
         assert await ask(upstream, f"https://{LOOPBACK}:{port}", b"one") == (200, b"one")
+    assert http1.machine_trust().cert_store_stats()["x509_ca"] == 1
     await upstream.aclose()
     http1.machine_trust.cache_clear()
 
@@ -799,6 +816,18 @@ async def test_an_unused_connection_is_closed_in_time(
     clock.seconds = IDLE_SECONDS + 21
     await becomes(lambda: not running.connections, "the younger one is closed")
     assert await ask(upstream, provider.url) == (200, b"{}")
+
+
+@OWN_CLOCK
+async def test_how_long_a_connection_was_kept_does_not_matter_to_its_last_call(
+    upstream: Http1Upstream, provider: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many servers close after 5 s; what counts is how soon they close after the request."""
+    clock = Ahead(monkeypatch)
+    provider.then(answer(b"one"), raw(b""), answer(b"two"))
+    await ask(upstream, provider.url)
+    clock.seconds = 5
+    assert await ask(upstream, provider.url) == (200, b"two")
 
 
 @OWN_CLOCK
