@@ -27,8 +27,6 @@ _TAKEN: Final = "is taken"
 _BOUND: Final = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
 """Where the system can: a gateway does not outlive a test process that was itself killed."""
 _BANNER: Final = "ScaiGrid "
-_MISTAKEN: Final = "[WARNING] Killing worker-"
-"""Two of its threads wait for a worker to end; the one that comes second sometimes takes it for alive."""
 
 Row = dict[str, Any]
 
@@ -186,8 +184,8 @@ class Gateway:
         ]
 
     def strays(self) -> list[str]:
-        """What stands between the lines of the log and is none; what Granian says by mistake is left out."""
-        return [line for line in self.stdout.splitlines() if not line.startswith(("{", _MISTAKEN))]
+        """What stands between the lines of the log and is none."""
+        return [line for line in self.stdout.splitlines() if not line.startswith("{")]
 
     def line(self, request_id: str) -> dict[str, Any]:
         """The access log's line of one request, awaited."""

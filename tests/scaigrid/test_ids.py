@@ -63,6 +63,7 @@ def test_a_request_id_of_8_to_128_plain_characters_is_kept(inbound: bytes) -> No
         b"12345678/",
         b"{12345678}",
         b"\x0012345678",
+        b"sgk_demo_0123456789abcdef0123456789abcdef",
     ],
 )
 def test_any_other_request_id_is_replaced(inbound: bytes | None) -> None:
