@@ -1,6 +1,7 @@
 """What no Struct can judge by itself: references between sections, and what only makes sense together."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 
 from scaigrid.adapter import Adapter
@@ -10,6 +11,25 @@ from scaigrid.types import Modality
 
 Path = tuple[str | int, ...]
 Fault = tuple[Path, str]
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OURS = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+        "x-request-id",
+    }
+)
+"""What the gateway and its HTTP client say themselves, once."""
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -75,6 +95,11 @@ def _providers(config: schema.Config, adapters: Mapping[str, Adapter]) -> Iterab
             yield ("providers", name, "type"), _unknown("provider type", provider.type, adapters)
         elif adapter.transport == "http" and provider.base_url is None and adapter.base_url() is None:
             yield ("providers", name, "base_url"), f"a provider of type {provider.type} has no public address: give one"
+        for header, value in provider.headers.items():
+            if not _HEADER_NAME.fullmatch(header) or header.lower() in _OURS:
+                yield ("providers", name, "headers", header), "not a header that can be set here"
+            elif not value.isprintable() or not value.isascii():
+                yield ("providers", name, "headers", header), "a header's value is one line of ASCII text"
     for name, backend in config.backends.items():
         if backend.provider not in config.providers:
             yield ("backends", name, "provider"), _unknown("provider", backend.provider, config.providers)

@@ -195,7 +195,7 @@ class Provider(Strict):
     type: str
     """The protocol: `openai`, `custom` (any endpoint that speaks the OpenAI protocol), `anthropic`, or `simulator`
     (built in, for trials; says so in every answer)."""
-    base_url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s?#]+$")] | None = None
+    base_url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s?#@]+$")] | None = None
     """Address of its API, path included (`https://api.openai.com/v1`). Left out: the provider's public one."""
     api_key: Secret | None = None
     """Its credential: `${NAME}` or `file:path`."""

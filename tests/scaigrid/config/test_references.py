@@ -84,6 +84,16 @@ def test_a_sound_file_has_no_errors(tmp_path: Path) -> None:
             "c.yaml:6: providers.up.base_url: a provider of type custom has no public address: give one",
         ),
         (
+            "type: custom",
+            "type: custom, headers: { Host: example.com }",
+            "c.yaml:6: providers.up.headers.Host: not a header that can be set here",
+        ),
+        (
+            "type: custom",
+            'type: custom, headers: { x-team: "a\\nb" }',
+            "c.yaml:6: providers.up.headers.x-team: a header's value is one line of ASCII text",
+        ),
+        (
             "provider: up",
             "provider: down",
             "c.yaml:8: backends.one.provider: there is no provider 'down' (declared: up)",

@@ -507,9 +507,9 @@ async def test_a_server_that_speaks_first_is_not_believed(upstream: Http1Upstrea
 async def test_a_connection_that_ends_is_nobody_s_before_the_loop_has_said_so(upstream: Http1Upstream) -> None:
     async with serving(Peer.gone) as port:
         connection = await upstream.connect(Origin(False, LOOPBACK, port), CONNECT)
-        assert connection.reusable
+        before = connection.reusable
         connection.eof_received()
-        assert not connection.reusable
+        assert (before, connection.reusable) == (True, False)
         assert connection.transport is not None
         with pytest.raises(UpstreamFailure, match="before it was asked"):
             connection.begin(b"POST / HTTP/1.1\r\n\r\n", b"")
