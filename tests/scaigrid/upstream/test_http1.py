@@ -6,13 +6,13 @@ What every client does is in test_port.py, what it makes of bytes in test_http1_
 import asyncio
 import socket
 import ssl
-import subprocess
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -581,18 +581,12 @@ async def test_a_silent_connection_is_kept_open_by_the_system(upstream: Http1Ups
 
 @pytest.fixture(scope="session")
 def certified(tmp_path_factory: pytest.TempPathFactory) -> Certified:
-    folder = tmp_path_factory.mktemp("authority")
-    key, signs = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes", "keyUsage=critical,keyCertSign"
-    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nauthorityKeyIdentifier=keyid\n")
-    for command in (
-        f"req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=authority -addext {signs}",
-        f"req {key} -keyout server.key -out server.csr -subj /CN=server",
-        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile names",
-    ):
-        subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
+    authority = trustme.CA()
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(folder / "server.pem", folder / "server.key")
-    return Certified(server, ssl.create_default_context(cafile=folder / "ca.pem"), folder / "ca.pem")
+    authority.issue_cert("localhost", LOOPBACK).configure_cert(server)
+    written = tmp_path_factory.mktemp("authority") / "ca.pem"
+    authority.cert_pem.write_to_path(str(written))
+    return Certified(server, ssl.create_default_context(cafile=written), written)
 
 
 @pytest.fixture
