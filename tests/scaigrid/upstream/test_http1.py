@@ -583,8 +583,10 @@ async def test_a_silent_connection_is_kept_open_by_the_system(upstream: Http1Ups
 def certified(tmp_path_factory: pytest.TempPathFactory) -> Certified:
     authority = trustme.CA()
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost", LOOPBACK).configure_cert(server)
-    written = tmp_path_factory.mktemp("authority") / "ca.pem"
+    folder = tmp_path_factory.mktemp("authority")
+    authority.issue_cert("localhost", LOOPBACK).private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
+    server.load_cert_chain(folder / "server.pem")
+    written = folder / "ca.pem"
     authority.cert_pem.write_to_path(str(written))
     return Certified(server, ssl.create_default_context(cafile=written), written)
 
