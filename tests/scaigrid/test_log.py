@@ -168,15 +168,15 @@ def test_what_is_less_severe_than_asked_is_not_written() -> None:
     sink = Written()
     with logging_to(sink, level="warning"):
         log().info("quiet")
-        logging.getLogger("some.library").info("quiet too")
+        logging.getLogger("some.package").info("quiet too")
         log().warning("heard")
     assert [line["event"] for line in sink.lines] == ["heard"]
 
 
 def test_the_standard_library_s_records_have_the_same_form(written: Written) -> None:
-    logging.getLogger("some.library").warning("%s went %s", "it", "wrong")
+    logging.getLogger("some.package").warning("%s went %s", "it", "wrong")
     (line,) = written.lines
-    assert (line["event"], line["level"], line["logger"]) == ("it went wrong", "warning", "some.library")
+    assert (line["event"], line["level"], line["logger"]) == ("it went wrong", "warning", "some.package")
 
 
 def test_httpx_s_addresses_are_not_written(written: Written) -> None:
@@ -201,7 +201,7 @@ def test_a_library_s_exception_is_told_too(written: Written) -> None:
     try:
         raise ZeroDivisionError
     except ZeroDivisionError:
-        logging.getLogger("some.library").exception("it broke")
+        logging.getLogger("some.package").exception("it broke")
     (line,) = written.lines
     assert line["exception"][0]["exc_type"] == "ZeroDivisionError"
 
@@ -209,7 +209,7 @@ def test_a_library_s_exception_is_told_too(written: Written) -> None:
 @pytest.mark.parametrize("how", ["in the event", "in a value", "in an exception"])
 def test_a_secret_is_masked_in_whatever_is_logged(written: Written, how: str) -> None:
     if how == "in the event":
-        logging.getLogger("some.library").error("key %s refused", SECRET)
+        logging.getLogger("some.package").error("key %s refused", SECRET)
     elif how == "in a value":
         log().error("refused", details={"keys": [SECRET]})
     else:
