@@ -46,7 +46,7 @@ def _permitted(exchange: Exchange, call: Call) -> Model:
         raise GatewayError(
             Code.MODEL_NOT_FOUND,
             "There is no model of that name. GET /v1/models lists those that you may use.",
-            details=(Detail("model", "unknown"),),
+            details=(Detail("model", "is not known"),),
         )
     if principal.models is not None and model.slug not in principal.models:
         raise GatewayError(Code.MODEL_ACCESS_DENIED)
@@ -58,6 +58,6 @@ def _permitted(exchange: Exchange, call: Call) -> Model:
         raise GatewayError(
             Code.UNSUPPORTED_BY_MODEL,
             f"The model's modality is {model.modality.value}.",
-            details=(Detail("model", f"modality {model.modality.value} does not serve this endpoint"),),
+            details=(Detail("model", f"is of modality {model.modality.value}, which this endpoint does not serve"),),
         )
     return model
