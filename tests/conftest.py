@@ -1,6 +1,7 @@
 """What holds for every test: one event loop, no blocking call in it, and a word about the recordings at the end."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -8,7 +9,7 @@ import pytest
 from blockbuster import BlockBuster
 from hypothesis import settings
 
-from tests.harness import recordings
+from tests.harness import databases, recordings
 from tests.harness.guard import guard
 
 # Few examples in every run, for the suite is run often; many where faults are hunted: `--hypothesis-profile=hunt`.
@@ -43,8 +44,25 @@ def never_block(request: pytest.FixtureRequest, block_buster: BlockBuster) -> It
         block_buster.deactivate()
 
 
+@pytest.fixture(params=databases.KINDS)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database of each kind in turn, with every table and no row."""
+    url = databases.fresh(request.param, tmp_path)
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture(params=databases.KINDS)
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database of each kind in turn that nobody has migrated."""
+    url = databases.empty(request.param, tmp_path)
+    yield url
+    databases.drop(url)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A worker of pytest-xdist hands what it read to the process that prints."""
+    """No server outlives the tests. A worker of pytest-xdist hands what it read to the process that prints."""
+    databases.close()
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["recordings"] = msgspec.to_builtins(recordings.TALLY)

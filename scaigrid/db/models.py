@@ -95,3 +95,53 @@ audit = Table(
     Index(None, "tenant_id", "timestamp"),
 )
 """`AuditRow` and its place in its writer's hash chain (`scaigrid.ledger.chain`)."""
+
+resources = Table(
+    "resources",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("name", Text),  # NULL for labels and for what was deleted: NULLs never collide
+    Column("origin", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Column("document", Text, nullable=False),  # JSON, credentials sealed
+    UniqueConstraint("kind", "scope", "name"),
+    Index(None, "revision"),
+)
+"""`Resource`: what the control plane manages. A deleted one stays as an empty row until everyone has seen it go."""
+
+epoch = Table(
+    "epoch",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),  # one row, 1: also what writers queue at
+    Column("epoch", BigInteger, nullable=False),
+    Column("config_hash", Text),
+    Column("changed_at", Double, nullable=False),
+)
+"""How many changes there have been, and the hash of the configuration that was applied last."""
+
+applied = Table(
+    "applied",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("applied_at", Double, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("config_hash", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("plan", Text, nullable=False),  # JSON: what it changed
+    Column("resources", Text, nullable=False),  # JSON: all that it declared, credentials sealed
+)
+"""The history of applied configurations, to go back to."""
+
+key_uses = Table(
+    "key_uses",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("last_used_at", Double, nullable=False),
+)
+"""When each key was last used, to the minute."""

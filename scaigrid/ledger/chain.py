@@ -14,7 +14,7 @@ A chain proves nothing about rows after its last one: whoever keeps a copy of th
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import select
@@ -45,21 +45,38 @@ def link(writer_id: str, fields: Sequence[Any], after: Checkpoint) -> Checkpoint
     return Checkpoint(seq, hashlib.sha256(after.hash + _encode((writer_id, seq, *fields))).digest())
 
 
+class Piece(NamedTuple):
+    """A piece of a chain that was walked."""
+
+    last: Checkpoint
+    """Of the last row that is in order."""
+    first_bad: int | None
+    """The number that is missing, or whose row is not as it was written."""
+    more: bool
+    """There may be rows behind it."""
+
+
+async def follow(connection: AsyncConnection, writer_id: str, since: Checkpoint) -> Piece:
+    """Some of the rows that follow a checkpoint of a writer's chain; so few that the event loop is held for no time."""
+    columns = [audit.c[name] for name in (*FIELDS, "seq", "prev_hash", "hash")]
+    query = select(*columns).where(audit.c.writer == writer_id, audit.c.seq > since.seq).order_by(audit.c.seq)
+    rows = (await connection.execute(query.limit(_PAGE))).all()
+    here = since
+    for row in rows:
+        values = tuple(row)
+        there = link(writer_id, values[:-3], here)
+        if values[-3:] != (there.seq, here.hash, there.hash):
+            return Piece(here, there.seq, more=False)
+        here = there
+    return Piece(here, None, more=len(rows) == _PAGE)
+
+
 async def verify(connection: AsyncConnection, writer_id: str, *, since: Checkpoint = START) -> int | None:
     """The first number of a writer's chain that is missing or is not as it was written; None where all are.
 
     `since` is a checkpoint that is known to be good, for chains whose beginning is no longer kept.
     """
-    columns = [audit.c[name] for name in (*FIELDS, "seq", "prev_hash", "hash")]
-    query = select(*columns).where(audit.c.writer == writer_id).order_by(audit.c.seq).limit(_PAGE)
-    here = since
-    while True:
-        rows = (await connection.execute(query.where(audit.c.seq > here.seq))).all()
-        for row in rows:
-            values = tuple(row)
-            there = link(writer_id, values[:-3], here)
-            if values[-3:] != (there.seq, here.hash, there.hash):
-                return there.seq
-            here = there
-        if len(rows) < _PAGE:
-            return None
+    piece = await follow(connection, writer_id, since)
+    while piece.more:
+        piece = await follow(connection, writer_id, piece.last)
+    return piece.first_bad

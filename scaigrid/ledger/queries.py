@@ -1,7 +1,7 @@
 """Questions to the ledger: a page of usage rows, and what a subject has spent."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -78,6 +78,18 @@ async def spent(engine: AsyncEngine, level: Level, subject: str, start: float, e
         cost, tokens, requests = (await connection.execute(query)).one()
     # The sum of no rows is NULL, and PostgreSQL's sum of 64-bit integers is a decimal.
     return Spent(int(cost or 0), int(tokens or 0), requests)
+
+
+async def spent_by(engine: AsyncEngine, level: Level, start: float, end: float) -> Mapping[str, Spent]:
+    """What every subject of a level was billed for in a span, as `spent` says it of one; by the id of the subject."""
+    subject = _SUBJECTS[level]
+    conditions = [usage.c.serving, usage.c.created_at >= start]
+    if end != math.inf:
+        conditions.append(usage.c.created_at < end)
+    query = select(subject, func.sum(usage.c.cost), func.sum(_TOKENS), func.count()).where(*conditions)
+    async with engine.connect() as connection:
+        rows = (await connection.execute(query.group_by(subject))).all()
+    return {of: Spent(int(cost or 0), int(tokens or 0), requests) for of, cost, tokens, requests in rows if of}
 
 
 def _conditions(wanted: UsageFilter) -> list[ColumnElement[bool]]:

@@ -30,7 +30,7 @@ class LedgerStore:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = writing(engine)
         self._heads: dict[str, Checkpoint] = {}
-        # Compiled once: the ORM's way through an insert costs more than SQLite's own work.
+        # Compiled once: the ORM's way through an insert costs more than the database's own work.
         self._usage_sql = _insert(usage, engine) + " ON CONFLICT (id) DO NOTHING"
         self._audit_sql = _insert(audit, engine)
 
@@ -71,6 +71,13 @@ class LedgerStore:
                 await connection.exec_driver_sql(self._audit_sql, links)
                 head = Checkpoint(links[-1][-3], links[-1][-1])
         return head
+
+
+def storable(record: Record) -> Record:
+    """The record without NUL signs, for which PostgreSQL's text has no place; the same object where it has none."""
+    texts = [(name, getattr(record, name)) for name in record.__struct_fields__]
+    plain = {name: text.replace("\0", "\ufffd") for name, text in texts if isinstance(text, str) and "\0" in text}
+    return msgspec.structs.replace(record, **plain) if plain else record
 
 
 async def _made(rows: Iterator[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

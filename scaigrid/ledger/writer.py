@@ -13,15 +13,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import structlog
-from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.typing import FilteringBoundLogger
 
 from scaigrid.clock import Clock
+from scaigrid.db import faults
 from scaigrid.ledger import frames
 from scaigrid.ledger.journal import Journal, Orphan, Segment, adopt
 from scaigrid.ledger.records import Record
-from scaigrid.ledger.store import LedgerStore
+from scaigrid.ledger.store import LedgerStore, storable
 
 _SLICE = 64
 """Records decoded between two turns of the event loop: no stream waits longer than that for its next event."""
@@ -189,16 +189,9 @@ class LedgerWriter:
         while True:
             try:
                 await self._store.insert(writer_id, records)
-            except (DataError, IntegrityError, OverflowError, UnicodeError) as error:
-                # Not the database's fault but a record's. Which one is found by halves.
-                if len(records) == 1:
-                    await self._set_aside(path, records[0], error)
-                    return True
-                middle = len(records) // 2
-                return await self._write(writer_id, path, records[:middle]) and await self._write(
-                    writer_id, path, records[middle:]
-                )
             except Exception as error:  # noqa: BLE001  # whatever it is, the records stay and are tried again
+                if faults.of_values(error):
+                    return await self._narrow(writer_id, path, records, error)
                 self._stalled(error)
                 if self._closing:
                     return False
@@ -207,6 +200,21 @@ class LedgerWriter:
             else:
                 self._resumed()
                 return True
+
+    async def _narrow(self, writer_id: str, path: Path, records: Sequence[Record], error: Exception) -> bool:
+        """Not the database's fault but a record's. Which one is found by halves; that one is kept as well as it can."""
+        if len(records) > 1:
+            middle = len(records) // 2
+            return await self._write(writer_id, path, records[:middle]) and await self._write(
+                writer_id, path, records[middle:]
+            )
+        (record,) = records
+        plain = storable(record)
+        if plain is not record:
+            _log.warning("ledger_record_altered", id=record.id)
+            return await self._write(writer_id, path, [plain])
+        await self._set_aside(path, record, error)
+        return True
 
     def _settle(self, records: int) -> None:
         self._taken += records
@@ -226,7 +234,7 @@ class LedgerWriter:
     def _stalled(self, error: Exception) -> None:
         if self._stalled_at is None:
             self._stalled_at = self._clock.monotonic()
-            _log.warning("ledger_stalled", error=f"{type(error).__name__}: {error}", backlog=self.backlog)
+            _log.warning("ledger_stalled", error=faults.told(error), backlog=self.backlog)
 
     def _resumed(self) -> None:
         if self._stalled_at is not None:
@@ -247,7 +255,7 @@ class LedgerWriter:
     async def _set_aside(self, path: Path, record: Record, error: Exception) -> None:
         kept = path.with_name(path.name + ".rejected")
         await asyncio.to_thread(_append, kept, frames.frame(record))
-        _log.error("ledger_record_rejected", kept=str(kept), id=record.id, error=f"{type(error).__name__}: {error}")
+        _log.error("ledger_record_rejected", kept=str(kept), id=record.id, error=faults.told(error))
 
 
 def _append(path: Path, data: bytes) -> None:

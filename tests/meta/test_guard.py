@@ -1,6 +1,7 @@
 """The guard on the event loop is up in asynchronous tests, and watches our code only."""
 
 import ast
+import importlib.util
 import os
 import sysconfig
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from blockbuster import BlockingError
 
 from tests.harness.checkout import ROOMS, ROOT
-from tests.harness.guard import MAY_BLOCK
+from tests.harness.guard import BEFORE_SERVING, MAY_BLOCK, MAY_LOOK
 
 
 def blocking_code_in(path: Path) -> None:
@@ -33,7 +34,13 @@ def test_our_code_may_block_where_no_loop_runs() -> None:
 
 def test_every_exemption_is_of_a_function_that_is_there_and_makes_that_call() -> None:
     stale = [(call, file, function) for call, file, function in MAY_BLOCK if not calls(file, function, call)]
+    stale += [("", file, function) for file, function in MAY_LOOK if not calls(file, function, "")]
     assert stale == []
+
+
+@pytest.mark.parametrize("module", BEFORE_SERVING)
+def test_what_runs_before_serving_is_there(module: str) -> None:
+    assert importlib.util.find_spec(module) is not None
 
 
 def calls(file: str, function: str, call: str) -> bool:

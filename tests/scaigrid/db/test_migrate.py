@@ -1,43 +1,51 @@
 """A database is brought to the revision of this release, and one that is not ours to touch is left alone."""
 
+import asyncio
 import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-import sqlalchemy
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import text
 
-import scaigrid.db
+from scaigrid.db import migrate
+from scaigrid.db.engine import create_engine
 from scaigrid.db.migrate import (
     HEAD,
     REVISIONS,
+    CannotMigrate,
     CannotOpen,
+    NotReady,
+    OldRevision,
     UnknownRevision,
     current,
     ensure_current,
-    sqlite_path,
     upgrade,
 )
-from scaigrid.db.models import metadata
+from tests.harness import databases
+from tests.harness.databases import execute
+from tests.harness.eventually import eventually
+from tests.harness.ports import LOOPBACK, refusing_port
 
 ASKS = """
 import sys
 from scaigrid.db.migrate import ensure_current
 assert not ensure_current(sys.argv[1])
-print([name for name in ("alembic", "sqlalchemy", "aiosqlite") if name in sys.modules])
+print([name for name in ("alembic", "sqlalchemy", "aiosqlite", "asyncpg") if name in sys.modules])
 """
 UPGRADES = """
 import sys
 from scaigrid.db.migrate import upgrade
-upgrade(sys.argv[1])
+print(upgrade(sys.argv[1]))
 """
+TABLES = {
+    "sqlite": "SELECT name FROM sqlite_schema WHERE type = 'table'",
+    "postgres": "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'",
+}
 
 
 @pytest.fixture
@@ -47,94 +55,111 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def url(path: Path) -> str:
+    """A SQLite file that is not there yet."""
     return f"sqlite+aiosqlite:///{path}"
 
 
-def set_revision(path: Path, revision: str) -> None:
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+def tables(url: str) -> set[str]:
+    return {row["name"] for row in execute(url, TABLES[databases.kind_of(url)])}
 
 
-def test_the_revisions_are_those_of_the_scripts() -> None:
-    """They are written down a second time, so that a start need not import Alembic to know them."""
-    scripts = ScriptDirectory(str(Path(scaigrid.db.__file__).parent / "migrations"))
-    assert tuple(script.revision for script in scripts.walk_revisions())[::-1] == REVISIONS
-    assert scripts.get_heads() == [HEAD]
+def migrated_by_the_first_release(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as then:
+        then.setattr(migrate, "REVISIONS", REVISIONS[:1])
+        then.setattr(migrate, "HEAD", REVISIONS[0])
+        upgrade(url)
 
 
 def test_an_upgrade_makes_the_directory_the_file_and_the_tables(url: str, path: Path) -> None:
     assert current(url) is None
     assert not path.parent.exists()
-    upgrade(url)
+    assert upgrade(url) is None
     assert current(url) == HEAD
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_the_tables_are_those_of_the_models(url: str, path: Path) -> None:
-    upgrade(url)
-    engine = sqlalchemy.create_engine(f"sqlite:///{path}")
-    with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
-        assert compare_metadata(context, metadata) == []
-    engine.dispose()
+def test_a_database_without_tables_gets_them(empty_database_url: str) -> None:
+    assert current(empty_database_url) is None
+    assert ensure_current(empty_database_url)
+    assert current(empty_database_url) == HEAD
+    assert {"alembic_version", "usage", "audit"} <= tables(empty_database_url)
 
 
-def test_migrated_and_made_from_the_models_the_schema_is_the_same_text(url: str, path: Path, tmp_path: Path) -> None:
-    """More than the comparison above sees: the names and columns of every constraint too."""
-    upgrade(url)
-    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'models.db'}")
-    metadata.create_all(engine)
-    engine.dispose()
-    schemas: list[set[str]] = []
-    for database in (path, tmp_path / "models.db"):
-        with closing(sqlite3.connect(database)) as connection:
-            statements = connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
-        schemas.append({" ".join(sql.split()) for (sql,) in statements if "alembic_version" not in sql})
-    assert schemas[0] == schemas[1]
+def test_a_current_database_is_left_as_it_is(database_url: str) -> None:
+    execute(
+        database_url,
+        "INSERT INTO audit (id, timestamp, action, actor_type, resource_type, status, http_status, request_id, writer, "
+        "seq, prev_hash, hash) VALUES ('a', 1, 'x', 'user', 'r', 's', 200, 'q', 'w', 1, '', '')",
+    )
+    assert not ensure_current(database_url)
+    assert upgrade(database_url) == HEAD
+    assert [row["id"] for row in execute(database_url, "SELECT id FROM audit")] == ["a"]
 
 
-def test_an_upgrade_leaves_a_current_database_as_it_is(url: str, path: Path) -> None:
-    assert ensure_current(url)
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(
-            "INSERT INTO audit SELECT 'a', 1, 'x', 0,0,'user',0,0,'r',0,0,0,'s',200,0,'q',0,0,'w',1,'','' "
-        )
-    assert not ensure_current(url)
-    upgrade(url)
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT count(*) FROM audit").fetchone() == (1,)
-
-
-def test_asking_a_current_database_imports_no_library(url: str) -> None:
+def test_asking_a_current_file_imports_no_library(url: str) -> None:
     upgrade(url)
     done = subprocess.run([sys.executable, "-c", ASKS, url], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
+def test_an_older_database_waits_until_somebody_says_so_and_keeps_its_rows(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = empty_database_url
+    migrated_by_the_first_release(url, monkeypatch)
+    execute(
+        url,
+        "INSERT INTO audit (id, timestamp, action, actor_type, resource_type, status, http_status, request_id, writer, "
+        "seq, prev_hash, hash) VALUES ('a', 1, 'x', 'user', 'r', 's', 200, 'q', 'w', 1, '', '')",
+    )
+    with pytest.raises(OldRevision, match=f"'{REVISIONS[0]}'.*'{HEAD}'"):
+        ensure_current(url)
+    assert current(url) == REVISIONS[0]
+    assert upgrade(url) == REVISIONS[0]
+    assert current(url) == HEAD
+    assert [row["id"] for row in execute(url, "SELECT id FROM audit")] == ["a"]
+
+
 @pytest.mark.parametrize("do", [current, upgrade, ensure_current])
 def test_a_database_of_a_newer_release_is_left_alone_and_both_revisions_are_named(
-    url: str, path: Path, do: object
+    database_url: str, do: Callable[[str], object]
 ) -> None:
-    upgrade(url)
-    set_revision(path, "9999")
-    before = path.read_bytes()
-    assert callable(do)
+    execute(database_url, "UPDATE alembic_version SET version_num = '9999'")
+    before = tables(database_url)
     with pytest.raises(UnknownRevision, match=f"'9999'.*'{HEAD}'"):
-        do(url)
+        do(database_url)
+    assert execute(database_url, "SELECT version_num FROM alembic_version") == [{"version_num": "9999"}]
+    assert tables(database_url) == before
+
+
+def test_a_file_of_a_newer_release_stays_byte_for_byte(url: str, path: Path) -> None:
+    upgrade(url)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    before = path.read_bytes()
+    with pytest.raises(UnknownRevision):
+        upgrade(url)
     assert path.read_bytes() == before
 
 
 def test_a_file_that_is_no_database_is_told_with_its_name(url: str, path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"these are not the pages you are looking for" * 100)
-    with pytest.raises(CannotOpen, match=r"gold/ledger\.db: file is not a database"):
+    with pytest.raises(CannotOpen, match=r"gold/ledger\.db cannot be opened: file is not a database"):
         upgrade(url)
 
 
 def test_a_directory_in_the_place_of_the_file_is_told_with_its_name(url: str, path: Path) -> None:
     path.mkdir(parents=True)
-    with pytest.raises(CannotOpen, match=r"gold/ledger\.db: unable to open"):
+    with pytest.raises(CannotOpen, match=r"gold/ledger\.db cannot be opened: unable to open"):
         current(url)
+
+
+def test_a_file_in_the_place_of_a_directory_is_told_with_the_name(url: str, path: Path) -> None:
+    path.parent.parent.mkdir()
+    path.parent.touch()
+    with pytest.raises(CannotOpen, match=r"gold/ledger\.db cannot be opened: (File exists|Not a directory)"):
+        upgrade(url)
 
 
 def test_an_empty_file_is_a_database_without_a_revision(url: str, path: Path) -> None:
@@ -144,33 +169,69 @@ def test_an_empty_file_is_a_database_without_a_revision(url: str, path: Path) ->
     assert ensure_current(url)
 
 
-def test_a_failed_upgrade_leaves_nothing_behind(url: str, path: Path) -> None:
+def test_a_failed_upgrade_leaves_nothing_behind(empty_database_url: str) -> None:
     """Half a migration would be at no revision at all."""
-    path.parent.mkdir(parents=True)
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("CREATE TABLE audit (n INTEGER)")
-    with pytest.raises(OperationalError, match="audit already exists"):
-        upgrade(url)
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == [("audit",)]
+    execute(empty_database_url, "CREATE TABLE audit (n INTEGER)")
+    with pytest.raises(CannotMigrate, match=r'is as it was:.*audit"? already exists'):
+        upgrade(empty_database_url)
+    assert tables(empty_database_url) == {"audit"}
 
 
-def test_two_upgrades_at_once_make_one(url: str, path: Path) -> None:
-    command = [sys.executable, "-c", UPGRADES, url]
-    both = [subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ) for _ in range(2)]
-    errors = [process.communicate()[1].decode() for process in both]
-    assert [process.returncode for process in both] == [0, 0], errors
-    assert current(url) == HEAD
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
+def test_two_upgrades_at_once_make_one(empty_database_url: str) -> None:
+    command = [sys.executable, "-c", UPGRADES, empty_database_url]
+    both = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
+        for _ in range(2)
+    ]
+    said = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert sorted(out.strip() for out, _ in said) == [HEAD, "None"]
+    assert current(empty_database_url) == HEAD
+
+
+@pytest.mark.parametrize("empty_database_url", ["postgres"], indirect=True)
+def test_an_upgrade_waits_for_the_one_that_is_under_way(empty_database_url: str) -> None:
+    """The lock is the server's: the other one may run on another machine."""
+    waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+    async def told() -> None:
+        other = create_engine(empty_database_url)
+        async with other.connect() as connection:
+            await connection.execute(text(f"SELECT pg_advisory_lock({migrate.LOCK})"))
+            upgrading = asyncio.create_task(asyncio.to_thread(upgrade, empty_database_url))
+            await asyncio.to_thread(eventually, lambda: execute(empty_database_url, waiting), "the upgrade waits")
+            assert "usage" not in tables(empty_database_url)
+            await connection.execute(text(f"SELECT pg_advisory_unlock({migrate.LOCK})"))
+            assert await upgrading is None
+        await other.dispose()
+
+    asyncio.run(told())
+    assert "usage" in tables(empty_database_url)
+
+
+@pytest.mark.parametrize("do", [current, upgrade, ensure_current])
+def test_a_server_that_cannot_be_reached_is_told_on_one_line_without_the_password(do: Callable[[str], object]) -> None:
+    with refusing_port() as port, pytest.raises(CannotOpen) as failed:
+        do(f"postgresql+asyncpg://u:hidden@{LOOPBACK}:{port}/d")
+    said = str(failed.value)
+    assert f"the database {LOOPBACK}:{port}/d cannot be opened: Connect call failed" in said
+    assert "\n" not in said
+    assert "hidden" not in said
 
 
 @pytest.mark.parametrize(
-    ("url", "path"),
+    ("more", "reason"),
     [
-        ("sqlite+aiosqlite:///data/x.db", Path("data/x.db")),
-        ("sqlite+aiosqlite:////srv/x.db", Path("/srv/x.db")),
-        ("sqlite:///x.db?timeout=1", Path("x.db")),
-        ("postgresql+asyncpg://u@h/d", None),
+        ("&user=nobody_here", 'role "nobody_here" does not exist'),
+        ("&sslmode=sideways", "sslmode"),
+        ("&no_such_setting=1", 'unrecognized configuration parameter "no_such_setting"'),
+        ("&port=x", "invalid literal"),
+        ("&connect_timeout=soon", "could not convert"),
     ],
+    ids=["no such user", "no such mode", "no such setting", "no such port", "no such time"],
 )
-def test_the_file_of_a_url(url: str, path: Path | None) -> None:
-    assert sqlite_path(url) == path
+@pytest.mark.parametrize("empty_database_url", ["postgres"], indirect=True)
+def test_a_server_that_refuses_is_told_with_its_reason(more: str, reason: str, empty_database_url: str) -> None:
+    with pytest.raises(NotReady, match=f"cannot be opened: .*{reason}"):
+        current(empty_database_url.replace("postgres@", "") + "&user=postgres" * ("user" not in more) + more)

@@ -3,8 +3,7 @@
 import asyncio
 import hashlib
 import json
-import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from scaigrid.db.models import audit
 from scaigrid.ledger.chain import FIELDS, START, Checkpoint, link, verify
 from scaigrid.ledger.records import AuditRow
 from scaigrid.ledger.store import LedgerStore
-from tests.scaigrid.ledger.database import ledger
+from tests.harness import databases
 from tests.scaigrid.ledger.rows import audit_row
 
 pytestmark = pytest.mark.anyio
@@ -27,11 +26,11 @@ ROWS = 450
 """More than two pages of the walk."""
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=databases.KINDS)
+def original(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A database with a chain of ROWS rows by `w`, and one of three by `v`."""
-    path = tmp_path_factory.mktemp("chain") / "ledger.db"
-    engine = ledger(path)
+    url = databases.fresh(request.param, tmp_path_factory.mktemp("chain"))
+    engine = create_engine(url)
 
     async def fill() -> None:
         store = LedgerStore(engine)
@@ -41,12 +40,15 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
         await engine.dispose()
 
     asyncio.run(fill())
-    return path
+    yield url
+    databases.drop(url)
 
 
 @pytest.fixture
-def copied(original: Path, tmp_path: Path) -> AsyncEngine:
-    return create_engine(f"sqlite+aiosqlite:///{shutil.copy(original, tmp_path)}")
+def copied(original: str, tmp_path: Path) -> Iterator[AsyncEngine]:
+    url = databases.copy(original, tmp_path)
+    yield create_engine(url)
+    databases.drop(url)
 
 
 @pytest.fixture

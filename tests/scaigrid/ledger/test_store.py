@@ -1,29 +1,34 @@
-"""Rows in the database: as they were, once however often they come, audit rows in one unbroken chain."""
+"""Rows in the database: as they were, once however often they come, audit rows in one unbroken chain; on either one."""
 
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scaigrid.db.engine import writing
+from scaigrid.db import faults
+from scaigrid.db.engine import create_engine, writing
 from scaigrid.db.models import audit, usage
 from scaigrid.ledger.chain import verify
 from scaigrid.ledger.records import Record
-from scaigrid.ledger.store import LedgerStore
-from tests.scaigrid.ledger.database import ledger
+from scaigrid.ledger.store import LedgerStore, storable
+from tests.harness.databases import Kind, kind_of
 from tests.scaigrid.ledger.rows import audit_row, usage_row
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> AsyncEngine:
-    return ledger(tmp_path / "ledger.db")
+def empty(database_url: str) -> AsyncEngine:
+    return create_engine(database_url)
+
+
+@pytest.fixture
+def kind(database_url: str) -> Kind:
+    return kind_of(database_url)
 
 
 @pytest.fixture
@@ -76,8 +81,10 @@ async def test_money_has_64_bits(engine: AsyncEngine, value: int) -> None:
 
 async def test_a_number_that_does_not_fit_is_refused_and_nothing_is_written(engine: AsyncEngine) -> None:
     store = LedgerStore(engine)
-    with pytest.raises(OverflowError):
+    with pytest.raises((OverflowError, SQLAlchemyError)) as refused:
         await store.insert("w", [usage_row(1), audit_row(2), usage_row(3, cost=2**63)])
+    assert faults.of_values(refused.value)
+    assert str(2**63) not in faults.told(refused.value)
     assert await rows(engine, select(usage)) == []
     assert await rows(engine, select(audit)) == []
     await store.insert("w", [usage_row(1), audit_row(2)])
@@ -144,12 +151,20 @@ async def test_a_chain_that_somebody_else_continued_does_not_fork(engine: AsyncE
     assert await places(engine) == numbered(0, 1, 2)
 
 
-async def test_a_batch_is_all_or_nothing(engine: AsyncEngine) -> None:
+_NO_ROOM: dict[Kind, list[str]] = {
+    "sqlite": ["CREATE TRIGGER refuse BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no room'); END"],
+    "postgres": [
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'no room'; END$$",
+        "CREATE TRIGGER refuse BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION refuse()",
+    ],
+}
+
+
+async def test_a_batch_is_all_or_nothing(engine: AsyncEngine, kind: Kind) -> None:
     async with writing(engine).begin() as connection:
-        await connection.execute(
-            text("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no room'); END")
-        )
-    with pytest.raises(IntegrityError, match="no room"):
+        for statement in _NO_ROOM[kind]:
+            await connection.execute(text(statement))
+    with pytest.raises(DBAPIError, match="no room"):
         await LedgerStore(engine).insert("w", [usage_row(1), audit_row(2)])
     assert await rows(engine, select(usage)) == []
 
@@ -157,9 +172,32 @@ async def test_a_batch_is_all_or_nothing(engine: AsyncEngine) -> None:
 async def test_an_error_says_nothing_of_the_values(engine: AsyncEngine) -> None:
     async with writing(engine).begin() as connection:
         await connection.execute(text("DROP TABLE audit"))
-    with pytest.raises(OperationalError) as failed:
+    with pytest.raises(DBAPIError) as failed:
         await LedgerStore(engine).insert("w", [audit_row(1, actor_email="somebody@example.com")])
     assert "somebody" not in str(failed.value)
+    assert not faults.of_values(failed.value)
+
+
+async def test_a_nul_sign_is_refused_by_postgres_alone_and_a_storable_row_by_none(
+    engine: AsyncEngine, kind: Kind
+) -> None:
+    store = LedgerStore(engine)
+    row = audit_row(1, user_agent="probe\0/1.0")
+    if kind == "postgres":
+        with pytest.raises(DBAPIError) as refused:
+            await store.insert("w", [row])
+        assert faults.of_values(refused.value)
+    else:
+        await store.insert("w", [row])
+    await store.insert("v", [storable(audit_row(2, user_agent="probe\0/1.0"))])
+    (kept,) = await rows(engine, select(audit.c.user_agent).where(audit.c.writer == "v"))
+    assert kept["user_agent"] == "probe\ufffd/1.0"
+    assert await places(engine, "v") == [(audit_row(2).id, 1)]
+
+
+def test_a_row_that_can_be_stored_is_left_as_it_is() -> None:
+    row = usage_row(1)
+    assert storable(row) is row
 
 
 async def test_a_batch_of_thousands_is_written_in_order(engine: AsyncEngine) -> None:

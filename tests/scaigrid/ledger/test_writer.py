@@ -28,10 +28,10 @@ from scaigrid.ledger.journal import Journal
 from scaigrid.ledger.records import Record, UsageRow
 from scaigrid.ledger.store import LedgerStore
 from scaigrid.ledger.writer import LedgerWriter
+from tests.harness import databases
 from tests.harness.checkout import ROOT
 from tests.harness.clock import StillClock
 from tests.harness.eventually import PATIENCE, becomes
-from tests.scaigrid.ledger.database import ledger
 from tests.scaigrid.ledger.rows import audit_row, usage_row
 
 pytestmark = pytest.mark.anyio
@@ -57,8 +57,7 @@ async def main(home, engine):
         await asyncio.sleep(0)
         number += 1
 
-home = Path(sys.argv[1])
-asyncio.run(main(home, create_engine(f"sqlite+aiosqlite:///{home / 'ledger.db'}")))
+asyncio.run(main(Path(sys.argv[1]), create_engine(sys.argv[2])))
 """
 
 
@@ -76,11 +75,11 @@ class Naps:
 class Home:
     """The data directory of a test: one ledger, and any number of gateways one after the other."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, url: str) -> None:
         self.path = path
         self.journal = path / "journal"
-        self.database = path / "ledger.db"
-        self.engine = ledger(self.database)
+        self.url = url
+        self.engine = create_engine(url)
         self.clock = StillClock()
         self.naps = Naps()
 
@@ -119,15 +118,14 @@ class Home:
         return sorted(self.journal.glob(f"{writer_id}-*.jnl"))
 
     async def away(self) -> None:
-        await asyncio.to_thread(self._execute, "ALTER TABLE usage RENAME TO away")
+        await self._execute("ALTER TABLE usage RENAME TO away")
 
     async def back(self) -> None:
-        # Beside the loop: the writer may be in a transaction, which it ends on the loop.
-        await asyncio.to_thread(self._execute, "ALTER TABLE away RENAME TO usage")
+        await self._execute("ALTER TABLE away RENAME TO usage")
 
-    def _execute(self, statement: str) -> None:
-        with closing(sqlite3.connect(self.database, timeout=PATIENCE)) as connection:
-            connection.execute(statement)
+    async def _execute(self, statement: str) -> None:
+        # Beside the loop: the writer may be in a transaction, which it ends on the loop.
+        await asyncio.to_thread(databases.execute, self.url, statement)
 
     async def usage(self) -> list[str]:
         async with self.engine.connect() as connection:
@@ -142,8 +140,8 @@ class Home:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Home:
-    return Home(tmp_path)
+def made(tmp_path: Path, database_url: str) -> Home:
+    return Home(tmp_path, database_url)
 
 
 @pytest.fixture
@@ -278,9 +276,9 @@ async def test_a_second_worker_leaves_the_journal_of_the_first_alone(home: Home)
     assert await home.chain("first") == audits(0, 1)
 
 
-def serve_and_kill(home: Path, after: int) -> list[str]:
+def serve_and_kill(home: Home, after: int) -> list[str]:
     """Another gateway, killed when it has said `after` ids of records that it appended; all that it said."""
-    command = [sys.executable, "-c", SERVES_UNTIL_KILLED, str(home)]
+    command = [sys.executable, "-c", SERVES_UNTIL_KILLED, str(home.path), home.url]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         said = [process.stdout.readline().strip() for _ in range(after)]
@@ -288,9 +286,13 @@ def serve_and_kill(home: Path, after: int) -> list[str]:
         return said + process.stdout.read().split()
 
 
-@pytest.mark.parametrize("after", [2, 100, 600])
+@pytest.mark.parametrize(
+    ("database_url", "after"),
+    [("sqlite", 2), ("sqlite", 100), ("sqlite", 600), ("postgres", 100)],
+    indirect=["database_url"],
+)
 async def test_kill_9_loses_nothing_and_doubles_nothing(home: Home, after: int) -> None:
-    said = await asyncio.to_thread(serve_and_kill, home.path, after)
+    said = await asyncio.to_thread(serve_and_kill, home, after)
     whole = {name for name in said if len(name) == len(usage_row().id)}
     async with home.running("next") as (_, writer):
         assert await writer.drain(PATIENCE)
@@ -319,7 +321,7 @@ async def test_a_database_that_is_away_is_waited_for(home: Home) -> None:
     assert await home.usage() == usages(*range(120))
     assert await home.chain() == audits(*range(120))
     assert [line["event"] for line in logs] == ["ledger_stalled", "ledger_resumed"], "one line a change of state"
-    assert "OperationalError" in logs[0]["error"]
+    assert "usage" in logs[0]["error"], "it says what is wrong"
     assert logs[1]["seconds"] == 60
 
 
@@ -353,8 +355,9 @@ async def test_while_the_database_is_away_memory_holds_one_batch(home: Home, mon
     assert await home.usage() == usages(*range(1000))
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_database_that_another_program_has_locked_is_waited_for(home: Home) -> None:
-    with closing(sqlite3.connect(home.database, isolation_level=None)) as other:
+    with closing(sqlite3.connect(home.url.partition("///")[2], isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         async with home.running() as (journal, writer):
             journal.append(usage_row(0))
@@ -478,6 +481,23 @@ class TestDamage:
         assert isinstance(record, UsageRow)
         assert (record.id, record.cost) == (usage_row(17).id, 2**63)
 
+    async def test_a_record_with_a_nul_sign_stops_no_other_and_is_kept(self, home: Home) -> None:
+        """PostgreSQL has no place for one: whoever could send it could otherwise keep himself out of the audit log."""
+        with structlog.testing.capture_logs() as logs:
+            async with home.running() as (journal, writer):
+                for number in range(20):
+                    journal.append(audit_row(number, user_agent="pro\0be" if number == 7 else "probe"))
+                assert await writer.drain(PATIENCE)
+                assert writer.healthy
+        assert await home.chain() == audits(*range(20))
+        kept = await asyncio.to_thread(databases.execute, home.url, "SELECT user_agent FROM audit WHERE seq = 8")
+        told = [(line["event"], line["id"]) for line in logs]
+        if databases.kind_of(home.url) == "postgres":
+            assert (kept, told) == ([{"user_agent": "pro\ufffdbe"}], [("ledger_record_altered", audit_row(7).id)])
+        else:
+            assert (kept, told) == ([{"user_agent": "pro\0be"}], [])
+        assert list(home.journal.iterdir()) == []
+
     async def test_a_segment_that_cannot_be_opened_today_is_read_tomorrow(
         self, home: Home, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -537,23 +557,36 @@ class Fate:
             raise OperationalError("COMMIT", None, Exception("lost"))
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    lives=st.lists(
-        st.tuples(
-            st.lists(st.integers(0, 12), max_size=5),
-            st.lists(st.sampled_from(["well", "before", "after"]), max_size=6),
-            st.booleans(),
-        ),
-        min_size=1,
-        max_size=4,
-    )
+_LIFE = st.tuples(
+    st.lists(st.integers(0, 12), max_size=5),
+    st.lists(st.sampled_from(["well", "before", "after"]), max_size=6),
+    st.booleans(),
 )
+Life = tuple[list[int], list[str], bool]
+"""Of a gateway: bursts of appends, what becomes of each transaction, and whether the database fails at the end."""
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(lives=st.lists(_LIFE, min_size=1, max_size=4))
 def test_any_history_ends_with_each_record_once(
-    tmp_path_factory: pytest.TempPathFactory, lives: list[tuple[list[int], list[str], bool]]
+    tmp_path_factory: pytest.TempPathFactory, lives: Sequence[Life]
 ) -> None:
-    """Lives of a gateway: bursts of appends, a database that fails at times, and perhaps at the end."""
-    home = Home(tmp_path_factory.mktemp("home"))
+    directory = tmp_path_factory.mktemp("home")
+    each_once(Home(directory, databases.fresh("sqlite", directory)), lives)
+
+
+def test_a_history_on_postgres_ends_with_each_record_once(tmp_path: Path) -> None:
+    """One with everything in it; the writer does the same on either database."""
+    lives: list[Life] = [
+        ([5, 0, 12], ["after", "before", "well", "after"], False),
+        ([7], ["before", "after"], True),
+        ([], ["after", "before"], False),
+        ([3, 9], ["well", "after", "after"], True),
+    ]
+    each_once(Home(tmp_path, databases.fresh("postgres", tmp_path)), lives)
+
+
+def each_once(home: Home, lives: Sequence[Life]) -> None:
     appended: dict[str, list[int]] = {}
     fate = Fate()
 
@@ -583,7 +616,7 @@ def test_any_history_ends_with_each_record_once(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LedgerStore, "insert", insert)
         asyncio.run(story())
-    home.engine = create_engine(f"sqlite+aiosqlite:///{home.database}")
+    home.engine = create_engine(home.url)
 
     async def told() -> None:
         assert await home.usage() == usages(*range(sum(map(len, appended.values()))))
@@ -592,4 +625,5 @@ def test_any_history_ends_with_each_record_once(
         await home.engine.dispose()
 
     asyncio.run(told())
+    databases.drop(home.url)
     assert list(home.journal.iterdir()) == []
