@@ -50,6 +50,7 @@ _WORDS = {
 def manual(schema: type[msgspec.Struct]) -> str:
     """The file: every key that exists, documented, with its default; entries of mappings are commented out."""
     lines = [
+        "# yaml-language-server: $schema=scaigrid.schema.json",
         "# ScaiGrid's configuration: every key that exists, with its default.",
         "# Written from the code: see CONTRIBUTING.md.",
         "",

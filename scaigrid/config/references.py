@@ -1,35 +1,20 @@
 """What no Struct can judge by itself: references between sections, and what only makes sense together."""
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
 
 from scaigrid.adapter import Adapter
-from scaigrid.config import schema
-from scaigrid.config.compile import key_digest, or_default
+from scaigrid.config import entities, schema
+from scaigrid.config.entity_references import check_entities
+from scaigrid.config.headers import header_fault
+from scaigrid.config.identity_references import check_identity
+from scaigrid.config.terms import DEMO_KEY
+from scaigrid.control.declared import key_digest, or_default
+from scaigrid.stores.address import read_address
 from scaigrid.types import Modality
 
 Path = tuple[str | int, ...]
 Fault = tuple[Path, str]
-
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_OURS = frozenset(
-    {
-        "accept-encoding",
-        "connection",
-        "content-length",
-        "expect",
-        "host",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "user-agent",
-        "x-request-id",
-    }
-)
-"""What the gateway and its HTTP client say themselves, once."""
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -41,7 +26,10 @@ def check(config: schema.Config, adapters: Mapping[str, Adapter]) -> Iterable[Fa
     yield from _budgets(config)
     yield from _providers(config, adapters)
     yield from _models(config, adapters)
+    yield from check_entities(config)
+    yield from check_identity(config)
     yield from _server(config)
+    yield from _store(config.store)
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
@@ -50,8 +38,8 @@ def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
 
 
 def _tenancy(config: schema.Config) -> Iterable[Fault]:
-    partners = or_default(config.partners, schema.Partner())
-    tenants = or_default(config.tenants, schema.Tenant())
+    partners = or_default(config.partners, entities.Partner())
+    tenants = or_default(config.tenants, entities.Tenant())
     for name, tenant in config.tenants.items():
         if tenant.partner not in partners:
             yield ("tenants", name, "partner"), _unknown("partner", tenant.partner, partners)
@@ -71,14 +59,15 @@ def _keys(config: schema.Config) -> Iterable[Fault]:
         if other != name:
             yield ("keys", name), f"the same key as {other!r}: each entry needs a key of its own"
         for place, slug in enumerate(key.models or ()):
-            if slug not in config.models:
+            # A key that the API made may outlive a model that it names.
+            if slug not in config.models and key.origin == "config":
                 yield ("keys", name, "models", place), _unknown("model", slug, config.models)
 
 
 def _budgets(config: schema.Config) -> Iterable[Fault]:
     known: Mapping[str, Iterable[str]] = {
-        "partner": or_default(config.partners, schema.Partner()),
-        "tenant": or_default(config.tenants, schema.Tenant()),
+        "partner": or_default(config.partners, entities.Partner()),
+        "tenant": or_default(config.tenants, entities.Tenant()),
         "user": config.users,
         "key": config.keys,
         "model": config.models,
@@ -96,10 +85,9 @@ def _providers(config: schema.Config, adapters: Mapping[str, Adapter]) -> Iterab
         elif adapter.transport == "http" and provider.base_url is None and adapter.base_url() is None:
             yield ("providers", name, "base_url"), f"a provider of type {provider.type} has no public address: give one"
         for header, value in provider.headers.items():
-            if not _HEADER_NAME.fullmatch(header) or header.lower() in _OURS:
-                yield ("providers", name, "headers", header), "not a header that can be set here"
-            elif not value.isprintable() or not value.isascii():
-                yield ("providers", name, "headers", header), "a header's value is one line of ASCII text"
+            fault = header_fault(header, value.reveal())
+            if fault is not None:
+                yield ("providers", name, "headers", header), fault
     for name, backend in config.backends.items():
         if backend.provider not in config.providers:
             yield ("backends", name, "provider"), _unknown("provider", backend.provider, config.providers)
@@ -116,7 +104,8 @@ def _models(config: schema.Config, adapters: Mapping[str, Adapter]) -> Iterable[
     )
     for slug, model in config.models.items():
         used: set[str] = set()
-        for place, target in enumerate(model.route.targets):
+        targets = () if model.route is None else model.route.targets
+        for place, target in enumerate(targets):
             path = ("models", slug, "route", "targets", place, "backend")
             if target.backend in used:
                 yield path, f"{target.backend!r} is a target of this route already"
@@ -126,7 +115,7 @@ def _models(config: schema.Config, adapters: Mapping[str, Adapter]) -> Iterable[
                 yield path, _unknown("backend", target.backend, config.backends)
                 continue
             yield from _modality(path, model, backend, config, adapters)
-        if model.route.targets and not any(target.weight for target in model.route.targets):
+        if targets and not any(target.weight for target in targets):
             yield ("models", slug, "route", "targets"), "every weight is 0, so nothing would be chosen first"
         if model.modality is Modality.CHAT and model.max_output_tokens is None and bounding is not None:
             yield (
@@ -136,7 +125,7 @@ def _models(config: schema.Config, adapters: Mapping[str, Adapter]) -> Iterable[
 
 
 def _modality(
-    path: Path, model: schema.Model, backend: schema.Backend, config: schema.Config, adapters: Mapping[str, Adapter]
+    path: Path, model: entities.Model, backend: entities.Backend, config: schema.Config, adapters: Mapping[str, Adapter]
 ) -> Iterable[Fault]:
     provider = config.providers.get(backend.provider)
     adapter = adapters.get(provider.type) if provider else None
@@ -158,11 +147,11 @@ def _server(config: schema.Config) -> Iterable[Fault]:
             ("server", "workers"),
             (
                 f"{config.server.workers} workers would each count by themselves on the memory store: "
-                "set `server.workers: 1`"
+                "set `store.type: valkey` with its `store.url`, or `server.workers: 1`"
             ),
         )
     if config.server.host not in LOOPBACK:
-        demo = hashlib.sha256(schema.DEMO_KEY.encode()).digest()
+        demo = hashlib.sha256(DEMO_KEY.encode()).digest()
         for name, key in config.keys.items():
             if key_digest(key) == demo:
                 yield (
@@ -172,3 +161,17 @@ def _server(config: schema.Config) -> Iterable[Fault]:
                         "make a key of your own"
                     ),
                 )
+
+
+def _store(store: schema.Store) -> Iterable[Fault]:
+    if store.url is None:
+        if store.type == "valkey":
+            yield ("store", "url"), "needed: where the Valkey is, for example valkey://localhost:6379/0"
+        return
+    if store.type == "memory":
+        yield ("store", "url"), "the memory store has none: set `store.type: valkey`, or leave it out"
+        return
+    try:
+        read_address(store.url.reveal())
+    except ValueError as error:
+        yield ("store", "url"), str(error)

@@ -3,22 +3,26 @@
 A request takes the reference once; a new configuration is compiled whole and swapped whole.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from ipaddress import IPv4Network, IPv6Network
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from scaigrid.adapter import Adapter, Target
 from scaigrid.errors import Level
+from scaigrid.identity import Claims
 from scaigrid.limiter import Bucket, Kind, Take
 from scaigrid.periods import Period, bounds
 from scaigrid.pricing import PriceList
+from scaigrid.roles import Reach
 from scaigrid.types import Modality
 
 
 class Fund(msgspec.Struct, eq=False, kw_only=True):
     """One amount of one budget: a bucket that is another one in each period."""
 
+    id: str
     name: str
     level: Level
     subject: str
@@ -37,7 +41,7 @@ class Fund(msgspec.Struct, eq=False, kw_only=True):
         if bucket is None or not self._since <= now < self._until:
             self._since, self._until = bounds(self.period, self.zone, now)
             bucket = self._bucket = Bucket(
-                key=f"budget:{self.name}:{self.kind}:{int(self._since)}",
+                key=f"budget:{self.id}:{self.kind}:{int(self._since)}",
                 level=self.level,
                 kind=self.kind,
                 limit=self.limit,
@@ -66,11 +70,22 @@ class Principal(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     email: str | None = None
     roles: tuple[str, ...] = ()
     permissions: frozenset[str] = frozenset()
+    """What its roles and grants allow, whatever the key carries of it."""
+    scopes: frozenset[str] | None = None
+    """The only permissions that the key carries; None for all."""
+    reach: Reach = "tenant"
+    """How far its permissions go: everything, its partner's tenants, or its own tenant."""
     suspended: bool = False
     expires_at: float | None = None
     """Seconds since the epoch."""
     models: frozenset[str] | None = None
     """The only models that the key may use; None for all."""
+    subjects: frozenset[str] = frozenset()
+    """Whom grants to it can name: the ids of its user, tenant, partner and groups."""
+    hidden: frozenset[str] = frozenset()
+    """Models that it may not see: another's own, or such as are granted and were not granted to it."""
+    addresses: tuple[IPv4Network | IPv6Network, ...] | None = None
+    """The only networks that the key may be used from; None for all."""
     windows: tuple[Take, ...] = ()
     """One request of each request limit, narrowest level first: key, user, tenant, partner."""
     funds: tuple[Fund, ...] = ()
@@ -132,7 +147,11 @@ class Model(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 class Snapshot(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """One whole configuration. `keys` is by SHA-256 of the key."""
 
+    epoch: int
+    """Of the deployment: how many changes it knows."""
     keys: Mapping[bytes, Principal]
+    sign_in: Callable[[Claims], Principal]
+    """Who a verified token speaks for. Raises GatewayError for those who are not let in."""
     models: Mapping[str, Model]
     backends: tuple[Backend, ...]
     funds: tuple[Fund, ...]

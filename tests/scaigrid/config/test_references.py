@@ -7,7 +7,7 @@ import pytest
 
 from scaigrid.app import load_config
 from scaigrid.config.load import ConfigErrors
-from scaigrid.config.schema import DEMO_KEY
+from scaigrid.config.terms import DEMO_KEY
 
 SOUND = """\
 users:

@@ -9,7 +9,9 @@ AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
 
 def fund() -> Fund:
-    return Fund(name="b", level="user", subject="user_1", kind="cost", limit=5, period="daily", zone=AMSTERDAM)
+    return Fund(
+        id="budget_1", name="b", level="user", subject="user_1", kind="cost", limit=5, period="daily", zone=AMSTERDAM
+    )
 
 
 def at(text: str) -> float:

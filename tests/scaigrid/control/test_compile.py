@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 
 from adapters import ADAPTERS
-from scaigrid.config import schema
-from scaigrid.config.compile import compile_snapshot
+from scaigrid.config import entities, schema, terms
 from scaigrid.config.snapshot import Principal, Snapshot
+from scaigrid.control.compile import compile_snapshot
 from scaigrid.errors import Level
 from scaigrid.secrets import Secret
 
@@ -18,23 +18,23 @@ DIGEST = hashlib.sha256(KEY.encode()).digest()
 
 def compiled(**sections: object) -> Snapshot:
     config: dict[str, object] = {
-        "users": {"ann": schema.User()},
-        "keys": {"ann": schema.Key(user="ann", key=Secret(KEY))},
+        "users": {"ann": entities.User()},
+        "keys": {"ann": entities.Key(user="ann", key=Secret(KEY))},
         "providers": {
-            "up": schema.Provider(type="custom", base_url="http://127.0.0.1:9/v1/", api_key=Secret("sk-provider"))
+            "up": entities.Provider(type="custom", base_url="http://127.0.0.1:9/v1/", api_key=Secret("sk-provider"))
         },
         "backends": {
-            "one": schema.Backend(provider="up", model="m-1", cost=schema.Cost(input=Decimal("0.5"))),
-            "two": schema.Backend(provider="up", model="m-2"),
+            "one": entities.Backend(provider="up", model="m-1", cost=terms.Cost(input=Decimal("0.5"))),
+            "two": entities.Backend(provider="up", model="m-2"),
         },
         "models": {"acme/chat": model("one")},
     }
     return compile_snapshot(schema.Config(**(config | sections)), ADAPTERS)  # type: ignore[arg-type]  # sections by name
 
 
-def model(*backends: str, **fields: object) -> schema.Model:
-    targets = tuple(schema.RouteTarget(backend=name) for name in backends)
-    return schema.Model(route=schema.Route(targets=targets), **({"unpriced": "free"} | fields))  # type: ignore[arg-type]
+def model(*backends: str, **fields: object) -> entities.Model:
+    targets = tuple(entities.RouteTarget(backend=name) for name in backends)
+    return entities.Model(route=entities.Route(targets=targets), **({"unpriced": "free"} | fields))  # type: ignore[arg-type]
 
 
 def limits(principal: Principal) -> list[tuple[str, int]]:
@@ -57,14 +57,14 @@ def test_the_published_limits_hold_where_none_is_given() -> None:
 
 
 def test_null_is_no_limit_and_zero_is_a_limit() -> None:
-    users = {"ann": schema.User(limits=schema.Limits(requests_per_minute=None))}
-    keys = {"ann": schema.Key(user="ann", key=Secret(KEY), limits=schema.Limits(requests_per_minute=0))}
+    users = {"ann": entities.User(limits=terms.Limits(requests_per_minute=None))}
+    keys = {"ann": entities.Key(user="ann", key=Secret(KEY), limits=terms.Limits(requests_per_minute=0))}
     assert limits(compiled(users=users, keys=keys).keys[DIGEST]) == [("key", 0), ("tenant", 1000), ("partner", 5000)]
 
 
 def test_two_keys_of_one_user_share_its_limit_and_not_each_other_s() -> None:
     other = "sgk_" + "o" * 32
-    keys = {name: schema.Key(user="ann", key=Secret(key)) for name, key in (("ann", KEY), ("other", other))}
+    keys = {name: entities.Key(user="ann", key=Secret(key)) for name, key in (("ann", KEY), ("other", other))}
     snapshot = compiled(keys=keys)
     first = snapshot.keys[DIGEST].windows
     second = snapshot.keys[hashlib.sha256(other.encode()).digest()].windows
@@ -84,10 +84,10 @@ def test_ids_are_the_same_in_every_process() -> None:
 
 def test_a_budget_stands_with_whom_it_bounds() -> None:
     owners: list[tuple[Level, str]] = [("partner", "default"), ("tenant", "default"), ("user", "ann"), ("key", "ann")]
-    budgets: dict[str, schema.Budget] = {
-        scope: schema.Budget(scope=scope, of=of, period="total", cost_limit=Decimal(1)) for scope, of in owners
+    budgets: dict[str, entities.Budget] = {
+        scope: entities.Budget(scope=scope, of=of, period="total", cost_limit=Decimal(1)) for scope, of in owners
     }
-    budgets["model"] = schema.Budget(scope="model", of="acme/chat", period="total", request_limit=1)
+    budgets["model"] = entities.Budget(scope="model", of="acme/chat", period="total", request_limit=1)
     snapshot = compiled(budgets=budgets)
     assert [fund.level for fund in snapshot.keys[DIGEST].funds] == ["key", "user", "tenant", "partner"]
     assert [fund.level for fund in snapshot.models["acme/chat"].funds] == ["model"]
@@ -95,7 +95,7 @@ def test_a_budget_stands_with_whom_it_bounds() -> None:
 
 
 def test_each_amount_of_a_budget_is_a_fund() -> None:
-    budget = schema.Budget(
+    budget = entities.Budget(
         scope="user", of="ann", period="daily", cost_limit=Decimal("0.5"), token_limit=7, request_limit=3
     )
     funds = compiled(budgets={"b": budget}).keys[DIGEST].funds
@@ -103,7 +103,7 @@ def test_each_amount_of_a_budget_is_a_fund() -> None:
 
 
 def test_left_out_prices_follow_the_nearest_one() -> None:
-    prices = schema.Prices(
+    prices = terms.Prices(
         input=Decimal("0.01875"), output=Decimal(2), cache_write=Decimal("0.5"), request=Decimal("0.001")
     )
     price = compiled(models={"acme/chat": model("one", prices=prices, unpriced=None)}).models["acme/chat"].price
@@ -120,7 +120,7 @@ def test_left_out_prices_follow_the_nearest_one() -> None:
 
 def test_the_version_of_a_price_list_changes_with_its_prices() -> None:
     def version(output: int) -> str:
-        prices = schema.Prices(output=Decimal(output))
+        prices = terms.Prices(output=Decimal(output))
         price = compiled(models={"m": model("one", prices=prices, unpriced=None)}).models["m"].price
         assert price is not None
         return price.version
@@ -137,10 +137,12 @@ def test_unpriced_says_free_or_refused(unpriced: str, priced: bool) -> None:
 
 def test_targets_stand_in_tiers_by_priority() -> None:
     targets = (
-        schema.RouteTarget(backend="two", priority=5),
-        schema.RouteTarget(backend="one", priority=0, weight=3),
+        entities.RouteTarget(backend="two", priority=5),
+        entities.RouteTarget(backend="one", priority=0, weight=3),
     )
-    route = compiled(models={"m": schema.Model(route=schema.Route(targets=targets), unpriced="free")}).models["m"].route
+    route = (
+        compiled(models={"m": entities.Model(route=entities.Route(targets=targets), unpriced="free")}).models["m"].route
+    )
     assert [[(each.backend.name, each.weight) for each in tier] for tier in route.tiers] == [[("one", 3)], [("two", 1)]]
 
 
@@ -151,5 +153,50 @@ def test_a_backend_is_ready_to_be_called() -> None:
     assert one.cost.input == 500_000_000
 
 
-def test_every_secret_is_known_so_that_it_can_be_kept_out_of_texts() -> None:
-    assert set(compiled().secrets) == {KEY, "sk-provider"}
+def test_every_credential_is_known_so_that_it_can_be_kept_out_of_texts() -> None:
+    provider = entities.Provider(
+        type="custom",
+        base_url="http://127.0.0.1:9/v1/",
+        api_key=Secret("sk-provider"),
+        headers={"x-org": Secret("org"), "x-token": Secret("a-token-of-some-length")},
+    )
+    backends = {"one": entities.Backend(provider="up", model="m", api_key=Secret("sk-backend"))}
+    snapshot = compiled(providers={"up": provider}, backends=backends)
+    assert set(snapshot.secrets) == {"sk-provider", "sk-backend", "a-token-of-some-length"}
+
+
+def test_a_backends_own_credential_goes_before_its_providers() -> None:
+    backends = {"one": entities.Backend(provider="up", model="m", api_key=Secret("sk-backend"))}
+    headers = dict(compiled(backends=backends).backends[0].target.headers)
+    assert "Bearer sk-backend" in headers.values()
+    assert "Bearer sk-provider" not in headers.values()
+
+
+def test_a_model_without_a_route_has_no_candidates() -> None:
+    snapshot = compiled(models={"m": entities.Model(route=None, unpriced="free")})
+    assert (snapshot.models["m"].route.tiers, snapshot.models["m"].backend_count) == ((), 0)
+
+
+def test_a_keys_own_budget_counts_its_calls_alone() -> None:
+    budget = entities.KeyBudget(period="monthly", cost_limit=Decimal(5))
+    keys = {
+        "ann": entities.Key(user="ann", key=Secret(KEY), budget=budget),
+        "other": entities.Key(user="ann", sha256="0" * 64),
+    }
+    snapshot = compiled(keys=keys)
+    assert [(fund.level, fund.kind, fund.limit) for fund in snapshot.keys[DIGEST].funds] == [
+        ("key", "cost", 5_000_000_000)
+    ]
+    assert snapshot.keys[bytes(32)].funds == ()
+
+
+def test_budgets_of_one_name_have_buckets_of_their_own() -> None:
+    """Two tenants may each have a budget `monthly`."""
+    budget = entities.KeyBudget(period="total", request_limit=5)
+    keys = {
+        "a": entities.Key(user="ann", name="same", sha256="0" * 64, budget=budget),
+        "b": entities.Key(user="ann", name="same", sha256="1" * 64, budget=budget),
+    }
+    one, two = compiled(keys=keys).funds
+    assert (one.name, one.at(0).key) != (two.name, two.at(0).key)
+    assert one.name == two.name

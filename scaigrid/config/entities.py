@@ -1,0 +1,361 @@
+"""What the file declares by name: each entry is one resource of the control plane, managed by the file alone.
+
+The key of an entry is its handle: other entries refer to it by that, and it is the name of the resource unless `name`
+says otherwise.
+"""
+
+from datetime import datetime
+from ipaddress import ip_network
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from scaigrid.config.strict import Strict
+from scaigrid.config.terms import KEY_PATTERN, Amount, Cost, Deadlines, Limits, Name, Prices, RoleName, Slug
+from scaigrid.secrets import Secret
+from scaigrid.types import Modality
+
+Label = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+Permission = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]+(?::[a-z0-9_-]+){1,3}$")]
+ModulePermission = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]+(?::[a-z0-9_-]+){2,3}$")]
+"""`{module}:resource:action`: it has more parts than any permission of the core, so that neither is taken for the other."""
+Origin = Literal["config", "api"]
+
+
+class Entry(Strict):
+    """What every entry may say of itself."""
+
+    id: Annotated[str, msgspec.Meta(pattern=r"^[a-z]+_[0-9a-f]{32}$")] | None = None
+    """The id of the resource. Left out: made from the handle. Written by `scaigrid export`; naming the id of a resource
+    that the API made puts it under the file's management."""
+    name: Label | None = None
+    """Its name, where the handle is not it."""
+    origin: Origin = "config"
+    """`config`: the file manages it, and the API may only read it. `api`: the file only knows of it, so that other
+    entries can refer to it: it is made where the database has never had anything, and from then on it is the API's."""
+
+
+class Partner(Entry, kw_only=True):
+    """A reseller, or the whole installation where nobody resells."""
+
+    display_name: str | None = None
+    """For people; the name of the entry where left out."""
+    suspended: bool = False
+    """Refuse every call of its tenants with TENANT_SUSPENDED."""
+    limits: Limits = Limits()
+    """Request limits over all of its tenants."""
+
+
+class Tenant(Entry, kw_only=True):
+    """A customer of a partner; users belong to one."""
+
+    partner: Name = "default"
+    """The partner that it belongs to."""
+    display_name: str | None = None
+    """For people; the name of the entry where left out."""
+    suspended: bool = False
+    """Refuse every call of its users with TENANT_SUSPENDED."""
+    limits: Limits = Limits()
+    """Request limits over all of its users."""
+
+
+class User(Entry, kw_only=True):
+    """A person or a service that holds keys."""
+
+    tenant: Name = "default"
+    """The tenant that it belongs to."""
+    display_name: str | None = None
+    """For people; the name of the entry where left out."""
+    email: str | None = None
+    """Shown in the audit log."""
+    external_id: str | None = None
+    """Who it is at an identity provider: `issuer|subject`."""
+    roles: tuple[RoleName, ...] = ("tenant_user",)
+    """Published roles; permissions add up."""
+    custom_roles: tuple[Name, ...] = ()
+    """Roles of its tenant, from `roles`."""
+    module_permissions: tuple[ModulePermission, ...] = ()
+    """Permissions of modules, besides those of its roles (`{module}:resource:action`)."""
+    disabled: bool = False
+    """Refuse its keys and tokens."""
+    limits: Limits = Limits()
+    """Request limits over all of its keys."""
+
+
+class Group(Entry, kw_only=True):
+    """Users of one tenant who get roles and models together."""
+
+    tenant: Name = "default"
+    """The tenant that it belongs to."""
+    display_name: str | None = None
+    """For people; the name of the entry where left out."""
+    description: str | None = None
+    """For people."""
+    external_name: str | None = None
+    """Its name in the groups claim of an identity provider: who signs in with it is a member."""
+    users: tuple[Name, ...] = ()
+    """Its members."""
+
+
+class CustomRole(Entry, kw_only=True):
+    """A role of one tenant, on top of the published ones."""
+
+    tenant: Name = "default"
+    """The tenant that it belongs to."""
+    display_name: str | None = None
+    """For people; the name of the entry where left out."""
+    description: str | None = None
+    """For people."""
+    core_permissions: tuple[Permission, ...] = ()
+    """Permissions of the core; none that a tenant's administrator lacks."""
+    module_permissions: tuple[ModulePermission, ...] = ()
+    """Permissions of modules (`{module}:resource:action`)."""
+
+
+class RoleMapping(Entry, kw_only=True):
+    """Gives the members of a group a role."""
+
+    group: Name
+    """The group."""
+    role: RoleName | None = None
+    """A published role."""
+    custom_role: Name | None = None
+    """Instead of `role`: one of `roles`."""
+    auto_revoke: bool = True
+    """Take the role away from who leaves the group. `false`: members taken out over the API keep it."""
+
+    def __post_init__(self) -> None:
+        if (self.role is None) == (self.custom_role is None):
+            raise ValueError("give exactly one of `role` and `custom_role`")
+
+
+class KeyBudget(Strict):
+    """A hard budget of one key alone."""
+
+    period: Literal["daily", "weekly", "monthly", "total"] = "monthly"
+    """When it starts anew, at midnight of `timezone`: each day, Monday, first of the month, or never."""
+    timezone: str = "UTC"
+    """IANA name of the time zone in which the period begins."""
+    cost_limit: Amount | None = None
+    """The most that may be spent in a period, in the currency of the prices."""
+    token_limit: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
+    """The most tokens, input and output together."""
+    request_limit: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
+    """The most requests."""
+
+    def __post_init__(self) -> None:
+        sized(self.cost_limit, self.token_limit, self.request_limit, self.timezone)
+
+
+class Key(Entry, kw_only=True):
+    """An API key. Only its SHA-256 is kept; give it by `key` (from the environment or a file) or `sha256`."""
+
+    user: Name
+    """The user that it belongs to."""
+    key: Secret | None = None
+    """The key itself, `sgk_` and at least 32 characters: `${NAME}` or `file:path`, so that it is not in this file."""
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Its SHA-256 in hexadecimal, where the key is known to its user alone."""
+    prefix: str | None = None
+    """The first characters of the key, by which people tell keys apart; known by itself where `key` is given."""
+    expires_at: datetime | None = None
+    """Refused with SESSION_EXPIRED from then on. ISO 8601 with an offset."""
+    scopes: tuple[Permission, ...] | None = None
+    """The only permissions of its user that it carries. Left out: all of them."""
+    models: tuple[str, ...] | None = None
+    """The only frontend models that it may use. Left out: all that its user may use."""
+    addresses: tuple[str, ...] | None = None
+    """The only addresses that it may be used from, single ones or networks (`10.0.0.0/8`)."""
+    limits: Limits = Limits()
+    """Request limits of this key."""
+    budget: KeyBudget | None = None
+    """A hard budget of this key."""
+    revoked: bool = False
+    """Refuse it with AUTH_TOKEN_INVALID, and keep it for the record."""
+    previous_sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """The key that this one replaces, while both are good."""
+    previous_until: datetime | None = None
+    """Until when."""
+    reach: Literal["platform", "partner", "tenant"] | None = None
+    """Roles of its user that reach farther do not count with it. Written by `scaigrid export` for keys that somebody
+    has made over the API for another user."""
+
+    def __post_init__(self) -> None:
+        if (self.key is None) == (self.sha256 is None):
+            raise ValueError("give the key by exactly one of `key` and `sha256`")
+        if self.key is not None and not KEY_PATTERN.match(self.key.reveal()):
+            raise ValueError("`key` must be `sgk_` followed by at least 32 letters, digits, `_` or `-`")
+        if self.expires_at is not None and self.expires_at.tzinfo is None:
+            raise ValueError("`expires_at` needs an offset from UTC, for example 2027-01-31T00:00:00Z")
+        if self.previous_until is not None and self.previous_until.tzinfo is None:
+            raise ValueError("`previous_until` needs an offset from UTC, for example 2027-01-31T00:00:00Z")
+        if (self.previous_sha256 is None) != (self.previous_until is None):
+            raise ValueError("`previous_sha256` and `previous_until` go together")
+        networks(self.addresses)
+
+
+class Budget(Entry, kw_only=True):
+    """A hard budget: nothing is sent to a provider once it could be overrun, not by one nano-unit."""
+
+    scope: Literal["partner", "tenant", "user", "key", "model"]
+    """Whose calls count. Several budgets on one call all apply."""
+    of: str
+    """The handle of that partner, tenant, user, key or model."""
+    period: Literal["daily", "weekly", "monthly", "total"]
+    """When it starts anew, at midnight of `timezone`: each day, Monday, first of the month, or never."""
+    timezone: str = "UTC"
+    """IANA name of the time zone in which the period begins (`Europe/Amsterdam`)."""
+    cost_limit: Amount | None = None
+    """The most that may be spent in a period, in the currency of the prices."""
+    token_limit: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
+    """The most tokens, input and output together."""
+    request_limit: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
+    """The most requests."""
+
+    def __post_init__(self) -> None:
+        sized(self.cost_limit, self.token_limit, self.request_limit, self.timezone)
+
+
+class Provider(Entry, kw_only=True):
+    """A type of provider and the connection that its backends share. None exists until it is declared."""
+
+    type: str
+    """The protocol: `openai`, `custom` (any endpoint that speaks the OpenAI protocol), `anthropic`, or `simulator`
+    (built in, for trials; says so in every answer)."""
+    base_url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s?#@]+$")] | None = None
+    """Address of its API, path included (`https://api.openai.com/v1`). Left out: the provider's public one."""
+    api_key: Secret | None = None
+    """Its credential: `${NAME}` or `file:path`. `stored:` and a fingerprint, as `scaigrid export` writes it, keeps the
+    one that the database has."""
+    headers: dict[str, Secret] = {}
+    """Headers to send besides its own (an organisation or a project, for example). Kept as credentials are."""
+
+
+class Backend(Entry, kw_only=True):
+    """One deployment of one model at one provider."""
+
+    provider: Name
+    """The provider that it is reached through."""
+    model: str
+    """The provider's own name of the model."""
+    display_name: str | None = None
+    """For people; the name of the entry where left out."""
+    api_key: Secret | None = None
+    """A credential of this backend alone, instead of its provider's."""
+    cost: Cost = Cost()
+    """What the provider charges."""
+    granted_to: tuple[str, ...] = ()
+    """Who may point models of their own at it: `partner/NAME` and `tenant/NAME`."""
+
+
+class RouteTarget(Strict):
+    """One backend that a model may be answered by."""
+
+    backend: Name
+    """Its name under `backends`."""
+    weight: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 1
+    """Its share among the targets of the same priority. 0: only when the others of its tier have failed."""
+    priority: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
+    """Its tier: 0 is tried first, higher ones when every target of the lower ones has failed."""
+
+
+class Route(Strict):
+    """How a frontend model reaches its backends."""
+
+    targets: Annotated[tuple[RouteTarget, ...], msgspec.Meta(min_length=1)]
+    """The backends, at least one."""
+    max_attempts: Annotated[int, msgspec.Meta(ge=1, le=16)] = 3
+    """How many calls to providers one request may cause; each backend is tried once."""
+    deadlines: Deadlines = Deadlines()
+    """How long to wait."""
+
+
+class Model(Entry, kw_only=True):
+    """A frontend model: the address that code names, and that you point at backends."""
+
+    route: Route | None
+    """Where calls go. `null`: nowhere yet; calls answer MODEL_UNAVAILABLE."""
+    modality: Modality = Modality.CHAT
+    """chat | embedding | image | audio | rerank."""
+    display_name: str | None = None
+    """For people; the slug where left out."""
+    description: str | None = None
+    """For people."""
+    status: Literal["active", "deprecated", "disabled"] = "active"
+    """`deprecated` still answers; `disabled` answers MODEL_UNAVAILABLE."""
+    access: Literal["all", "granted"] = "all"
+    """`granted`: only those may see and use it to whom `model_access` gives it. Models whose slug begins with
+    `tenant/NAME/` or `partner/NAME/` belong to that tenant, or to that partner's tenants, in any case."""
+    context_window: Annotated[int, msgspec.Meta(ge=1, le=2**40)] | None = None
+    """Tokens of input and output together. Needed where budgets must bound images, audio or files."""
+    max_output_tokens: Annotated[int, msgspec.Meta(ge=1, le=2**40)] | None = None
+    """The most that one answer may have: callers' bounds are cut down to it, and it is sent where they give none and a
+    budget has to be kept."""
+    prices: Prices | None = None
+    """What your users pay."""
+    unpriced: Literal["refuse", "free"] | None = None
+    """Instead of `prices`: answer for nothing, or not at all."""
+    default_params: dict[str, Any] = {}
+    """Request fields for callers who leave them out, in the words of the dialect that the caller speaks."""
+    system_prompt: str | None = None
+    """Put ahead of the caller's messages."""
+    metadata: dict[str, str] = {}
+    """Yours; shown in `/v1/models`."""
+
+    def __post_init__(self) -> None:
+        if (self.prices is None) == (self.unpriced is None):
+            raise ValueError("declare `prices`, or say `unpriced: free` or `unpriced: refuse`")
+
+
+class ModelGroup(Entry, kw_only=True):
+    """Models that are granted together."""
+
+    scope: Literal["global", "partner", "tenant"] = "global"
+    """Whose it is: everybody's, or one partner's or tenant's."""
+    of: str | None = None
+    """The handle of that partner or tenant."""
+    description: str | None = None
+    """For people."""
+    models: tuple[Slug, ...] = ()
+    """The models."""
+
+    def __post_init__(self) -> None:
+        if (self.scope == "global") != (self.of is None):
+            raise ValueError("`of` names the partner or tenant where `scope` is one of them, and is left out elsewhere")
+
+
+class ModelAccess(Entry, kw_only=True):
+    """Grants a model, or a group of models, whose `access` is `granted`."""
+
+    subject: Literal["partner", "tenant", "group", "user"]
+    """What kind of party gets it."""
+    of: str
+    """The handle of that party."""
+    model: Slug | None = None
+    """The model."""
+    model_group: Name | None = None
+    """Instead of `model`: a group of them."""
+
+    def __post_init__(self) -> None:
+        if (self.model is None) == (self.model_group is None):
+            raise ValueError("give exactly one of `model` and `model_group`")
+
+
+def sized(cost: object, tokens: object, requests: object, timezone: str) -> None:
+    """Raises ValueError for a budget without an amount, or in a time zone that nobody knows."""
+    if cost is None and tokens is None and requests is None:
+        raise ValueError("give at least one of `cost_limit`, `token_limit` and `request_limit`")
+    try:
+        ZoneInfo(timezone)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"`timezone`: there is no time zone {timezone!r}") from None
+
+
+def networks(addresses: tuple[str, ...] | None) -> None:
+    """Raises ValueError for what is neither an address nor a network."""
+    for text in addresses or ():
+        try:
+            ip_network(text)
+        except ValueError as error:
+            raise ValueError(f"`addresses`: {error}") from None

@@ -1,0 +1,188 @@
+"""State -> Snapshot: ids become references, decimals become integers, limits become buckets."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from scaigrid.adapter import Adapter, Target
+from scaigrid.config import schema
+from scaigrid.config.snapshot import Backend, Candidate, Fund, Model, Route, Snapshot
+from scaigrid.config.terms import Cost, Prices
+from scaigrid.control import documents as docs
+from scaigrid.control.declared import resources_of, route_id
+from scaigrid.control.principals import Principals
+from scaigrid.control.state import State
+from scaigrid.errors import Level
+from scaigrid.limiter import Kind
+from scaigrid.pricing import FREE, PriceList, to_nano
+
+NO_ROUTE = Route(tiers=(), max_attempts=1, connect=1.0, first_byte=1.0, idle=1.0, total=1.0)
+"""Of a model that nobody has pointed at a backend."""
+_TELLING = 16
+"""Characters of a header's value from which on it is taken for a secret that could be recognised in a text."""
+
+
+def compile_snapshot(config: schema.Config, adapters: Mapping[str, Adapter]) -> Snapshot:
+    """The snapshot of a configuration that has passed `references.check`, with nothing beside it."""
+    return compile_state(State.of(resources_of(config)), config, adapters)
+
+
+def compile_state(state: State, config: schema.Config, adapters: Mapping[str, Adapter]) -> Snapshot:
+    """The snapshot of a state in which every reference holds; `config` says how tokens become users.
+
+    Callers are made when they first come: there may be ten thousand tenants, and a change must not wait for them.
+    """
+    funds = tuple(fund for id_, budget in state.documents(docs.Budget) for fund in _funds(id_, budget, state))
+    funds += tuple(fund for id_, key in state.documents(docs.ApiKey) for fund in _key_funds(id_, key))
+    backends = {id_: _backend(id_, state, adapters) for id_ in state.all("backend")}
+    bounded = any(fund.kind != "requests" for fund in funds)
+    by_subject: dict[str, list[Fund]] = {}
+    for fund in funds:
+        by_subject.setdefault(fund.subject, []).append(fund)
+    principals = Principals(state, by_subject)
+
+    return Snapshot(
+        epoch=state.epoch,
+        keys=principals,
+        sign_in=principals.sign_in(config.identity),
+        models={
+            model.name: _model(id_, model, state, backends, by_subject.get(model.name, ()), bounded)
+            for id_, model in state.documents(docs.Model)
+        },
+        backends=tuple(backends.values()),
+        funds=funds,
+        anonymous=principals.anonymous(),
+        secrets=tuple(_secrets(state)),
+    )
+
+
+def _funds(id_: str, budget: docs.Budget, state: State) -> Iterable[Fund]:
+    subject = budget.scope_id
+    if budget.scope == "model":
+        # What the ledger knows a model by.
+        subject = state.document(docs.Model, subject).name
+    return _amounts(id_, budget.name, budget.scope, subject, budget)
+
+
+def _key_funds(id_: str, key: docs.ApiKey) -> Iterable[Fund]:
+    return () if key.budget is None else _amounts(id_, key.name, "key", id_, key.budget)
+
+
+def _amounts(id_: str, name: str, level: Level, subject: str, amounts: docs.Budget | docs.Amounts) -> Iterable[Fund]:
+    limits: dict[Kind, int | None] = {
+        "cost": None if amounts.cost_limit is None else to_nano(amounts.cost_limit),
+        "tokens": amounts.token_limit,
+        "requests": amounts.request_limit,
+    }
+    zone = ZoneInfo(amounts.timezone)
+    for kind, limit in limits.items():
+        if limit is not None:
+            yield Fund(
+                id=id_,
+                name=name,
+                level=level,
+                subject=subject,
+                kind=kind,
+                limit=limit,
+                period=amounts.period,
+                zone=zone,
+            )
+
+
+def _backend(id_: str, state: State, adapters: Mapping[str, Adapter]) -> Backend:
+    backend = state.document(docs.Backend, id_)
+    provider = state.document(docs.Provider, backend.provider_id)
+    adapter = adapters[provider.type]
+    base_url = provider.base_url or adapter.base_url() or ""
+    headers = {name: value.reveal() for name, value in provider.headers.items()}
+    return Backend(
+        id=id_,
+        name=backend.name,
+        provider=provider.name,
+        adapter=adapter,
+        target=Target(
+            type=provider.type,
+            base_url=base_url.rstrip("/"),
+            model=backend.model,
+            headers=adapter.headers(backend.api_key or provider.api_key, headers),
+        ),
+        cost=price_list(backend.cost),
+    )
+
+
+def _model(
+    id_: str,
+    model: docs.Model,
+    state: State,
+    backends: Mapping[str, Backend],
+    funds: Iterable[Fund],
+    bounded: bool,
+) -> Model:
+    price = None if model.unpriced == "refuse" else price_list(model.prices) if model.prices else FREE
+    found = state.get("route", route_id(id_))
+    route = found.document if found is not None and isinstance(found.document, docs.Route) else None
+    return Model(
+        id=id_,
+        slug=model.name,
+        display_name=model.display_name or model.name,
+        description=model.description,
+        modality=model.modality,
+        status=model.status,
+        context_window=model.context_window,
+        max_output_tokens=model.max_output_tokens,
+        price=price,
+        bounded=bounded,
+        defaults={name: msgspec.Raw(msgspec.json.encode(value)) for name, value in model.default_params.items()},
+        system_prompt=model.system_prompt,
+        metadata=model.metadata,
+        route=NO_ROUTE if route is None else _route(route, backends),
+        funds=tuple(fund for fund in funds if fund.level == "model"),
+        backend_count=0 if route is None else len({target.backend_id for target in route.targets}),
+    )
+
+
+def _route(route: docs.Route, backends: Mapping[str, Backend]) -> Route:
+    tiers: dict[int, list[Candidate]] = {}
+    for target in sorted(route.targets, key=lambda target: target.priority):
+        tiers.setdefault(target.priority, []).append(Candidate(backends[target.backend_id], target.weight))
+    deadlines = route.deadlines
+    return Route(
+        tiers=tuple(tuple(tier) for tier in tiers.values()),
+        max_attempts=route.max_attempts,
+        connect=deadlines.connect,
+        first_byte=deadlines.first_byte,
+        idle=deadlines.idle,
+        total=deadlines.total,
+    )
+
+
+def price_list(cost: Cost) -> PriceList:
+    """Prices in integers, with what was left out filled in."""
+
+    def nano(price: Decimal | None, otherwise: Decimal) -> int:
+        return to_nano(otherwise if price is None else price)
+
+    cache_write = cost.input if cost.cache_write is None else cost.cache_write
+    prices = PriceList(
+        input=to_nano(cost.input),
+        cache_read=nano(cost.cached_input, cost.input),
+        cache_write=to_nano(cache_write),
+        cache_write_1h=nano(cost.cache_write_1h, cache_write),
+        output=to_nano(cost.output),
+        request=to_nano(cost.request) if isinstance(cost, Prices) else 0,
+    )
+    version = hashlib.sha256(msgspec.json.encode(prices)).hexdigest()[:12]
+    return msgspec.structs.replace(prices, version=version)
+
+
+def _secrets(state: State) -> Iterable[str]:
+    for _, provider in state.documents(docs.Provider):
+        if provider.api_key is not None:
+            yield provider.api_key.reveal()
+        yield from (text for value in provider.headers.values() if len(text := value.reveal()) >= _TELLING)
+    for _, backend in state.documents(docs.Backend):
+        if backend.api_key is not None:
+            yield backend.api_key.reveal()

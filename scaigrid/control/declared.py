@@ -1,0 +1,275 @@
+"""Config -> resources: what the file declares by handles, as documents that refer to each other by id."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
+
+from scaigrid.config import entities, schema
+from scaigrid.control import documents as docs
+from scaigrid.control.resource import Resource
+from scaigrid.ids import declared_id
+
+DEFAULT = "default"
+PREFIX_LENGTH = 12
+"""Characters of a key that people see: `sgk_` and eight more."""
+
+EntryT = TypeVar("EntryT", bound=entities.Entry)
+
+
+def resources_of(config: schema.Config) -> list[Resource]:
+    """The resources of a configuration that has passed `references.check`, each behind those that it refers to."""
+    return list(_Declared(config).all())
+
+
+def key_digest(key: entities.Key) -> bytes:
+    """SHA-256 of a declared key: how the snapshot knows it."""
+    if key.sha256 is not None:
+        return bytes.fromhex(key.sha256)
+    return hashlib.sha256(key.key.reveal().encode() if key.key else b"").digest()
+
+
+def or_default(entries: Mapping[str, EntryT], implicit: EntryT) -> Mapping[str, EntryT]:
+    """Partner -> Tenant -> User, always: the entry `default` stands in where none is declared."""
+    return entries or {DEFAULT: implicit}
+
+
+class _Declared:
+    def __init__(self, config: schema.Config) -> None:
+        self._config = config
+        self._partners = or_default(config.partners, entities.Partner())
+        self._tenants = or_default(config.tenants, entities.Tenant())
+        self._ids = {
+            "partner": _ids("partner", self._partners),
+            "tenant": _ids("tenant", self._tenants),
+            "user": _ids("user", config.users),
+            "group": _ids("group", config.groups),
+            "role": _ids("role", config.roles),
+            "key": _ids("apikey", config.keys),
+            "provider": _ids("prov", config.providers),
+            "backend": _ids("be", config.backends),
+            "model": _ids("model", config.models),
+            "model_group": _ids("modelgroup", config.model_groups),
+        }
+
+    def all(self) -> Iterator[Resource]:
+        config = self._config
+        for name, partner in self._partners.items():
+            yield self._made("partner", name, partner, self._partner(name, partner))
+        for name, tenant in self._tenants.items():
+            yield self._made("tenant", name, tenant, self._tenant(name, tenant))
+        for name, role in config.roles.items():
+            yield self._made("role", name, role, self._role(name, role))
+        for name, user in config.users.items():
+            yield self._made("user", name, user, self._user(name, user))
+        for name, group in config.groups.items():
+            yield self._made("group", name, group, self._group(name, group))
+        for name, mapping in config.role_mappings.items():
+            yield self._made("role_mapping", name, mapping, self._mapping(name, mapping))
+        for name, key in config.keys.items():
+            yield self._made("api_key", name, key, self._key(name, key))
+        for name, provider in config.providers.items():
+            yield self._made("provider", name, provider, _provider(name, provider))
+        for name, backend in config.backends.items():
+            yield self._made("backend", name, backend, self._backend(name, backend))
+        for slug, model in config.models.items():
+            yield from self._model(slug, model)
+        for name, models in config.model_groups.items():
+            yield self._made("model_group", name, models, self._model_group(name, models))
+        for name, access in config.model_access.items():
+            yield self._made("model_access", name, access, self._access(name, access))
+        for name, budget in config.budgets.items():
+            yield self._made("budget", name, budget, self._budget(name, budget))
+
+    def _made(self, kind: str, handle: str, entry: entities.Entry, document: docs.Document) -> Resource:
+        prefix = {"role_mapping": "rolemap", "model_access": "access", "budget": "budget"}.get(kind)
+        id_ = entry.id or (declared_id(prefix, handle) if prefix else self._id(kind, handle))
+        return Resource(kind=kind, id=id_, origin=entry.origin, document=document)
+
+    def _id(self, kind: str, handle: str) -> str:
+        return self._ids["key" if kind == "api_key" else kind][handle]
+
+    def _partner(self, handle: str, entry: entities.Partner) -> docs.Partner:
+        return docs.Partner(
+            name=entry.name or handle,
+            display_name=entry.display_name,
+            suspended=entry.suspended,
+            limits=entry.limits,
+        )
+
+    def _tenant(self, handle: str, entry: entities.Tenant) -> docs.Tenant:
+        return docs.Tenant(
+            name=entry.name or handle,
+            partner_id=self._id("partner", entry.partner),
+            display_name=entry.display_name,
+            suspended=entry.suspended,
+            limits=entry.limits,
+        )
+
+    def _role(self, handle: str, entry: entities.CustomRole) -> docs.CustomRole:
+        return docs.CustomRole(
+            name=entry.name or handle,
+            tenant_id=self._id("tenant", entry.tenant),
+            display_name=entry.display_name,
+            description=entry.description,
+            core_permissions=entry.core_permissions,
+            module_permissions=entry.module_permissions,
+        )
+
+    def _user(self, handle: str, entry: entities.User) -> docs.User:
+        return docs.User(
+            name=entry.name or handle,
+            tenant_id=self._id("tenant", entry.tenant),
+            display_name=entry.display_name,
+            email=entry.email,
+            external_id=entry.external_id,
+            roles=entry.roles,
+            custom_role_ids=tuple(self._id("role", role) for role in entry.custom_roles),
+            module_permissions=entry.module_permissions,
+            disabled=entry.disabled,
+            limits=entry.limits,
+        )
+
+    def _group(self, handle: str, entry: entities.Group) -> docs.Group:
+        return docs.Group(
+            name=entry.name or handle,
+            tenant_id=self._id("tenant", entry.tenant),
+            display_name=entry.display_name,
+            description=entry.description,
+            external_name=entry.external_name,
+            user_ids=tuple(self._id("user", user) for user in entry.users),
+        )
+
+    def _mapping(self, handle: str, entry: entities.RoleMapping) -> docs.RoleMapping:
+        return docs.RoleMapping(
+            name=entry.name or handle,
+            group_id=self._id("group", entry.group),
+            role=entry.role,
+            custom_role_id=None if entry.custom_role is None else self._id("role", entry.custom_role),
+            auto_revoke=entry.auto_revoke,
+        )
+
+    def _key(self, handle: str, entry: entities.Key) -> docs.ApiKey:
+        return docs.ApiKey(
+            name=entry.name or handle,
+            user_id=self._id("user", entry.user),
+            sha256=key_digest(entry).hex(),
+            prefix=entry.prefix if entry.key is None else entry.key.reveal()[:PREFIX_LENGTH],
+            expires_at=entry.expires_at,
+            scopes=entry.scopes,
+            models=None if entry.models is None else tuple(map(self._slug, entry.models)),
+            addresses=entry.addresses,
+            limits=entry.limits,
+            budget=None if entry.budget is None else _amounts(entry.budget),
+            revoked=entry.revoked,
+            previous_sha256=entry.previous_sha256,
+            previous_until=entry.previous_until,
+            reach=entry.reach,
+        )
+
+    def _slug(self, handle: str) -> str:
+        """Of the model of that handle; of one that is gone, what stood there."""
+        model = self._config.models.get(handle)
+        return handle if model is None else model.name or handle
+
+    def _backend(self, handle: str, entry: entities.Backend) -> docs.Backend:
+        return docs.Backend(
+            name=entry.name or handle,
+            provider_id=self._id("provider", entry.provider),
+            model=entry.model,
+            display_name=entry.display_name,
+            api_key=entry.api_key,
+            cost=entry.cost,
+            granted_to=tuple(self._id(*party.split("/", 1)) for party in entry.granted_to),
+        )
+
+    def _model(self, slug: str, entry: entities.Model) -> Iterator[Resource]:
+        model = docs.Model(
+            name=entry.name or slug,
+            modality=entry.modality,
+            display_name=entry.display_name,
+            description=entry.description,
+            status=entry.status,
+            access=entry.access,
+            context_window=entry.context_window,
+            max_output_tokens=entry.max_output_tokens,
+            prices=entry.prices,
+            unpriced=entry.unpriced,
+            default_params=entry.default_params,
+            system_prompt=entry.system_prompt,
+            metadata=entry.metadata,
+        )
+        made = self._made("model", slug, entry, model)
+        yield made
+        if entry.route is not None:
+            route = docs.Route(
+                name=made.id,
+                model_id=made.id,
+                targets=tuple(
+                    docs.Target(
+                        backend_id=self._id("backend", target.backend), weight=target.weight, priority=target.priority
+                    )
+                    for target in entry.route.targets
+                ),
+                max_attempts=entry.route.max_attempts,
+                deadlines=entry.route.deadlines,
+            )
+            yield Resource(kind="route", id=route_id(made.id), origin=entry.origin, document=route)
+
+    def _model_group(self, handle: str, entry: entities.ModelGroup) -> docs.ModelGroup:
+        return docs.ModelGroup(
+            name=entry.name or handle,
+            scope=entry.scope,
+            scope_id=None if entry.of is None else self._id(entry.scope, entry.of),
+            description=entry.description,
+            model_ids=tuple(self._id("model", slug) for slug in entry.models),
+        )
+
+    def _access(self, handle: str, entry: entities.ModelAccess) -> docs.ModelAccess:
+        return docs.ModelAccess(
+            name=entry.name or handle,
+            subject_type=entry.subject,
+            subject_id=self._id(entry.subject, entry.of),
+            model_id=None if entry.model is None else self._id("model", entry.model),
+            model_group_id=None if entry.model_group is None else self._id("model_group", entry.model_group),
+        )
+
+    def _budget(self, handle: str, entry: entities.Budget) -> docs.Budget:
+        return docs.Budget(
+            name=entry.name or handle,
+            scope=entry.scope,
+            scope_id=self._id(entry.scope, entry.of),
+            period=entry.period,
+            timezone=entry.timezone,
+            cost_limit=entry.cost_limit,
+            token_limit=entry.token_limit,
+            request_limit=entry.request_limit,
+        )
+
+
+def route_id(model_id: str) -> str:
+    """A model has one route, so that the id of the one says that of the other."""
+    return "route_" + model_id.removeprefix("model_")
+
+
+def _ids(prefix: str, entries: Mapping[str, EntryT]) -> Mapping[str, str]:
+    return {handle: entry.id or declared_id(prefix, handle) for handle, entry in entries.items()}
+
+
+def _provider(handle: str, entry: entities.Provider) -> docs.Provider:
+    return docs.Provider(
+        name=entry.name or handle,
+        type=entry.type,
+        base_url=entry.base_url,
+        api_key=entry.api_key,
+        headers=entry.headers,
+    )
+
+
+def _amounts(budget: entities.KeyBudget) -> docs.Amounts:
+    return docs.Amounts(
+        period=budget.period,
+        timezone=budget.timezone,
+        cost_limit=budget.cost_limit,
+        token_limit=budget.token_limit,
+        request_limit=budget.request_limit,
+    )
