@@ -1,15 +1,11 @@
 """The frontend models as one caller sees them: which, and in what state their backends are."""
 
-from typing import Literal
-
 import msgspec
 
-from scaigrid.config.snapshot import Model
+from scaigrid.config.snapshot import Model, Principal
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Exchange
-from scaigrid.health import Health
-
-HealthStatus = Literal["healthy", "degraded", "unavailable"]
+from scaigrid.health import Health, HealthStatus
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -23,18 +19,27 @@ class Condition(msgspec.Struct, frozen=True):
 
 def visible(exchange: Exchange) -> list[Model]:
     """The models that the caller may use, by slug."""
-    allowed = exchange.principal.models
+    principal, models = exchange.principal, exchange.snapshot.models
+    return [models[slug] for slug in sorted(models) if _usable(principal, slug)]
+
+
+def find(exchange: Exchange, named: str) -> Model:
+    """One of them, by its id or its slug.
+
+    Raises MODEL_NOT_FOUND, and says the same of one that the caller may not see.
+    """
     models = exchange.snapshot.models
-    return [models[slug] for slug in sorted(models) if allowed is None or slug in allowed]
-
-
-def find(exchange: Exchange, slug: str) -> Model:
-    """One of them. Raises MODEL_NOT_FOUND, and says the same of one that the caller may not see."""
-    allowed = exchange.principal.models
-    model = exchange.snapshot.models.get(slug)
-    if model is None or (allowed is not None and slug not in allowed):
+    model = None
+    if named.startswith("model_"):
+        model = next((one for one in models.values() if one.id == named), None)
+    model = model or models.get(named)
+    if model is None or not _usable(exchange.principal, model.slug):
         raise GatewayError(Code.MODEL_NOT_FOUND)
     return model
+
+
+def _usable(principal: Principal, slug: str) -> bool:
+    return slug not in principal.hidden and (principal.models is None or slug in principal.models)
 
 
 def condition(model: Model, health: Health, now: float) -> Condition:

@@ -1,6 +1,9 @@
 """The OpenAPI 3.1 document of every surface, made from the table of operations, the Structs and the error codes."""
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from itertools import groupby
 from typing import Any
@@ -10,19 +13,21 @@ import msgspec
 import scaigrid
 from scaigrid.api import examples
 from scaigrid.api.docstrings import field_docs
-from scaigrid.api.operations import OPERATIONS, TAGS, Operation
+from scaigrid.api.operation import Area, Level, Operation
+from scaigrid.api.operations import AREAS
 from scaigrid.api.schemas import Schemas, given
 from scaigrid.dialect import Dialect
-from scaigrid.dialects import openai_shapes
+from scaigrid.dialects import DIALECTS, openai_shapes
 from scaigrid.dialects.native_shapes import ErrorEnvelope
 from scaigrid.dialects.openai_shapes import OpenAIErrorBody
 from scaigrid.errors import TABLE, Code
-from scaigrid.telemetry import CONTENT_TYPE
+from scaigrid.middleware import speaker
 
 Node = dict[str, Any]
 
 _HEADERS: Mapping[str, tuple[str, str]] = {
     "X-Request-ID": ("string", "The id of the request: in the log, on the usage row, in every error."),
+    "ETag": ("string", "The state that was answered: send it as `If-Match` to change just that."),
     "Retry-After": ("integer", "Seconds after which a repeat may succeed."),
     "X-Scaigrid-Ratelimit-Limit": ("integer", "The size of the tightest request limit."),
     "X-Scaigrid-Ratelimit-Remaining": ("integer", "What is left of it."),
@@ -41,26 +46,64 @@ _SERVED = [name for name in _HEADERS if name.startswith("x-scaigrid")]
 _ABOUT = (
     "A self-hosted gateway between applications and every LLM provider. `/v1` is its own API, `/oai/v1` speaks "
     "OpenAI's dialect, so that an OpenAI SDK works by changing `base_url` and `api_key`. Money is in decimal strings, "
-    "times are ISO 8601 in UTC. What can be read with GET answers HEAD too."
+    "times are ISO 8601 in UTC. What can be read with GET answers HEAD too. Later versions only add: fields that a "
+    "request may leave out and an answer has besides, new operations, new error codes, and new words where a set of "
+    "them is marked `x-scaigrid-open`."
 )
 _CAME = "X-Request-ID"
+_ALWAYS = frozenset({_CAME, "ETag"})
+"""The headers that are there wherever they are listed."""
+_PARAMETERS: Mapping[str, Node] = {
+    "Tenant": {
+        "name": "X-ScaiGrid-Tenant",
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string"},
+        "description": "The tenant to act on, for callers whose roles reach more than one. Left out: the caller's own.",
+    },
+    "IfMatch": {
+        "name": "If-Match",
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string"},
+        "description": "The `ETag` of what was read: where it has changed since, nothing is done.",
+    },
+}
+_REACH: Mapping[Level, str] = {
+    "platform": "for the whole platform",
+    "partner": "for the partner",
+    "tenant": "for the tenant",
+    "user": "for the user",
+}
+_IN_PATH = re.compile(r"{(\w+)}")
+_DONE = {200: "The answer.", 201: "What was made.", 202: "It will be done.", 204: "Done; there is nothing to say."}
 
 
-def document(dialect_of: Callable[[str], Dialect]) -> Node:
+def document(dialect_of: Callable[[str], Dialect], areas: Sequence[Area] = AREAS) -> Node:
     """The whole document; `dialect_of` says which dialect speaks for a path."""
-    return _Document(dialect_of).whole()
+    return _Document(dialect_of, areas).whole()
+
+
+def written() -> str:
+    """The document of this version, for people to read and for tools to compare: indented, in a stable order."""
+    return json.dumps(document(partial(speaker, DIALECTS)), indent=2, ensure_ascii=False) + "\n"
 
 
 class _Document:
-    def __init__(self, dialect_of: Callable[[str], Dialect]) -> None:
+    def __init__(self, dialect_of: Callable[[str], Dialect], areas: Sequence[Area]) -> None:
         self._dialect_of = dialect_of
+        self._areas = areas
         self._examples: dict[str, Node] = {}
-        self._schemas = Schemas(_types(), open_in=(openai_shapes.__name__,))
+        self._headers: set[str] = set()
+        self._parameters: set[str] = set()
+        patches = [row.body for area in areas for row in area.operations if row.partial]
+        self._schemas = Schemas(_types(areas), patches=patches, open_in={openai_shapes.__name__: "OpenAI"})
 
     def whole(self) -> Node:
         paths: dict[str, Node] = {}
-        for operation in OPERATIONS:
-            paths.setdefault(operation.path, {})[operation.method] = self._operation(operation)
+        for area in self._areas:
+            for operation in area.operations:
+                paths.setdefault(operation.path, {})[operation.method] = self._operation(operation, area.name)
         return {
             "openapi": "3.1.0",
             "info": {
@@ -71,35 +114,50 @@ class _Document:
             },
             "servers": [{"url": "/"}],
             "security": [{"key": []}],
-            "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
+            "tags": [{"name": area.name, "description": area.about} for area in self._areas],
             "paths": paths,
             "components": {
                 "securitySchemes": {
                     "key": {"type": "http", "scheme": "bearer", "description": "An API key: `sgk_...`."}
                 },
                 "schemas": self._schemas.components,
-                "headers": {
-                    name: {"description": text, "schema": {"type": kind}} for name, (kind, text) in _HEADERS.items()
-                },
+                "headers": {name: _header(name) for name in _HEADERS if name in self._headers},
+                "parameters": {name: node for name, node in _PARAMETERS.items() if name in self._parameters},
                 "examples": self._examples,
             },
         }
 
-    def _operation(self, operation: Operation) -> Node:
-        node: Node = {"operationId": operation.name, "tags": [operation.tag], "summary": operation.summary}
-        if operation.description:
-            node["description"] = operation.description
+    def _operation(self, operation: Operation, area: str) -> Node:
+        node: Node = {"operationId": operation.name, "tags": [area], "summary": operation.summary}
+        description = " ".join(filter(None, (operation.description, _permission(operation))))
+        if description:
+            node["description"] = description
+        if operation.permission is not None:
+            node["x-scaigrid-permission"] = operation.permission
+        if operation.level is not None:
+            node["x-scaigrid-level"] = operation.level
         if operation.keyless:
             node["security"] = []
-        parameters = [*_path_parameters(operation), *self._query_parameters(operation)]
+        parameters = [
+            *_path_parameters(operation),
+            *self._query_parameters(operation),
+            *self._header_parameters(operation),
+        ]
         if parameters:
             node["parameters"] = parameters
-        if operation.body is not None and operation.call is not None:
-            example = examples.asked(operation.call)
-            content = {"schema": self._schemas.of(operation.body), "example": example}
+        if operation.body is not None:
+            schema = (self._schemas.patch_of if operation.partial else self._schemas.of)(operation.body)
+            content = {"schema": schema, "example": _asked(operation)}
             node["requestBody"] = {"required": True, "content": {"application/json": content}}
-        node["responses"] = {"200": self._answer(operation), **self._unready(operation), **self._refusals(operation)}
+        answers = {str(operation.status): self._answer(operation)}
+        node["responses"] = {**answers, **self._unready(operation), **self._refusals(operation)}
         return node
+
+    def _header_parameters(self, operation: Operation) -> Iterator[Node]:
+        for name, taken in (("Tenant", operation.tenant_header), ("IfMatch", operation.takes_match)):
+            if taken:
+                self._parameters.add(name)
+                yield {"$ref": f"#/components/parameters/{name}"}
 
     def _query_parameters(self, operation: Operation) -> Sequence[Node]:
         docs = field_docs(operation.query)
@@ -118,16 +176,21 @@ class _Document:
         ]
 
     def _answer(self, operation: Operation) -> Node:
+        answer: Node = {"description": _DONE[operation.status], "headers": self._named(self._sent(operation))}
+        content = self._content(operation)
+        return {**answer, "content": content} if content else answer
+
+    def _content(self, operation: Operation) -> Node:
         content: Node = {}
-        if operation.answer is None:
-            content[CONTENT_TYPE.decode()] = {"schema": {"type": "string"}}
-        else:
-            content["application/json"] = {"schema": self._schemas.of(operation.answer)}
         dialect = self._dialect_of(operation.path)
-        if operation.call is not None:
-            content["application/json"]["example"] = examples.answered(dialect, operation.call)
-        elif operation.example is not None:
-            content["application/json"]["example"] = _plain(operation.example)
+        if operation.answer is not None:
+            told = content["application/json"] = {"schema": self._schemas.of(operation.answer)}
+            if operation.call is not None:
+                told["example"] = examples.answered(dialect, operation.call)
+            elif operation.example is not None:
+                told["example"] = _plain(operation.example)
+        for media_type, example in operation.texts.items():
+            content[media_type] = {"schema": {"type": "string"}, **({} if example is None else {"example": example})}
         if operation.frames:
             frames = [self._schemas.of(frame) for frame in operation.frames]
             content["text/event-stream"] = {
@@ -139,13 +202,14 @@ class _Document:
                 },
                 "example": examples.streamed(dialect),
             }
-        return {"description": "The answer.", "headers": _headers(self._sent(operation)), "content": content}
+        return content
 
     def _sent(self, operation: Operation) -> Sequence[str]:
         """The headers that the answer has."""
         if operation.keyless:
             return [_CAME]
-        return [_CAME, *self._limits(operation), *(_SERVED if operation.call is not None else ())]
+        served = _SERVED if operation.call is not None else ()
+        return [_CAME, *(["ETag"] if operation.sends_etag else ()), *self._limits(operation), *served]
 
     def _limits(self, operation: Operation) -> Sequence[str]:
         return _LIMITS if self._dialect_of(operation.path).name == "openai" else _NATIVE_LIMITS
@@ -156,7 +220,7 @@ class _Document:
         content = {"schema": self._schemas.of(operation.answer), "example": _plain(operation.unready)}
         answer = {
             "description": "What is wrong.",
-            "headers": _headers([_CAME]),
+            "headers": self._named([_CAME]),
             "content": {"application/json": content},
         }
         return {"503": answer}
@@ -166,14 +230,14 @@ class _Document:
         dialect = self._dialect_of(operation.path)
         shape = OpenAIErrorBody if dialect.name == "openai" else ErrorEnvelope
         refusals: Node = {}
-        for status, codes in groupby(sorted(operation.codes, key=_status), key=_status):
+        for status, codes in groupby(sorted(operation.refusals, key=_status), key=_status):
             told = list(codes)
             headers = [_CAME]
             if any(TABLE[code].retry == "after" for code in told):
                 headers += ["Retry-After", *self._limits(operation)]
             refusals[str(status)] = {
                 "description": " ".join(f"{code}: {TABLE[code].message}" for code in told),
-                "headers": _headers(headers),
+                "headers": self._named(headers),
                 "content": {
                     "application/json": {
                         "schema": self._schemas.of(shape),
@@ -183,35 +247,60 @@ class _Document:
             }
         return refusals
 
+    def _named(self, headers: Sequence[str]) -> Node:
+        self._headers.update(headers)
+        return {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
+
     def _refusal(self, dialect: Dialect, code: Code) -> Node:
         name = f"{dialect.name}.{code}"
         self._examples[name] = {"summary": TABLE[code].message, "value": examples.refused(dialect, code)}
         return {"$ref": f"#/components/examples/{name}"}
 
 
-def _types() -> Sequence[Any]:
+def _types(areas: Iterable[Area]) -> Sequence[Any]:
     """Every type that the document names, each once."""
     types: list[Any] = [ErrorEnvelope, OpenAIErrorBody]
-    for operation in OPERATIONS:
-        types += [kind for kind in (operation.body, operation.answer, *operation.frames) if kind is not None]
+    for operation in (operation for area in areas for operation in area.operations):
+        body = None if operation.partial else operation.body
+        types += [kind for kind in (body, operation.answer, *operation.frames) if kind is not None]
         types += [given(field.type) for field in msgspec.structs.fields(operation.query)]
     return list(dict.fromkeys(types))
 
 
 def _path_parameters(operation: Operation) -> Sequence[Node]:
-    if "{slug}" not in operation.path:
-        return []
-    text = "The model's slug. Its slashes may be sent as they are or as `%2F`."
-    return [{"name": "slug", "in": "path", "required": True, "schema": {"type": "string"}, "description": text}]
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "minLength": 1},
+            "description": operation.parameters[name],
+            **({"example": operation.parameter_examples[name]} if name in operation.parameter_examples else {}),
+        }
+        for name in _IN_PATH.findall(operation.path)
+    ]
+
+
+def _permission(operation: Operation) -> str:
+    if operation.permission is None:
+        return ""
+    reach = "" if operation.level is None else f" {_REACH[operation.level]}"
+    wanted = " or ".join(f"`{permission}`" for permission in operation.permission.split(" or "))
+    return f"Needs the permission {wanted}{reach}."
+
+
+def _asked(operation: Operation) -> Any:
+    return _plain(operation.body_example) if operation.call is None else examples.asked(operation.call)
+
+
+def _header(name: str) -> Node:
+    kind, text = _HEADERS[name]
+    return {"description": text, **({"required": True} if name in _ALWAYS else {}), "schema": {"type": kind}}
 
 
 def _plain(example: Any) -> Any:
     """An example as it is sent."""
     return msgspec.json.decode(msgspec.json.encode(example))
-
-
-def _headers(names: Sequence[str]) -> Node:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 def _status(code: Code) -> HTTPStatus:

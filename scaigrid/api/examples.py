@@ -5,12 +5,15 @@ from typing import Any
 
 import msgspec
 
+from scaigrid.api.envelope import Items, ListEnvelope, Pagination
 from scaigrid.api.health import Alive, Ready
+from scaigrid.api.health_detailed import BackendCounts, DatabaseHealth, DetailedHealth, StoreHealth
 from scaigrid.api.me import Me, MeKey, MeParty, MeUser
 from scaigrid.api.models import ModelItem, ModelPrices
 from scaigrid.api.oai_models import OpenAIModel
 from scaigrid.api.usage import UsageItem
 from scaigrid.dialect import Dialect
+from scaigrid.dialects.native_shapes import Envelope, EnvelopeMeta
 from scaigrid.errors import TABLE, Code, Detail, GatewayError
 from scaigrid.types import Done, Event, Modality, Operation, Start, Text, Usage, Vector
 
@@ -35,15 +38,23 @@ MODEL = ModelItem(
 )
 OPENAI_MODEL = OpenAIModel(id="openai/gpt-4o", owned_by="openai", context_window=128_000, max_output_tokens=16_384)
 ME = Me(
-    user=MeUser(id="user_45c48cce2e2d7fbdea1afc51c7c6ad26", name="ada", email="ada@example.com"),
+    user=MeUser(
+        id="user_45c48cce2e2d7fbdea1afc51c7c6ad26", name="ada", email="ada@example.com", display_name="Ada Lovelace"
+    ),
     tenant=MeParty(id="tenant_d3d9446802a44259755d38e6d163e820", name="acme", display_name="Acme"),
     partner=MeParty(id="partner_6512bd43d9caa6e02c990b0a82652dca", name="default", display_name="default"),
     key=MeKey(
-        id="apikey_c20ad4d76fe97759aa27a0c99bff6710", name="ada-laptop", expires_at="2027-01-31T00:00:00.000000Z"
+        id="apikey_c20ad4d76fe97759aa27a0c99bff6710",
+        name="ada-laptop",
+        expires_at="2027-01-31T00:00:00.000000Z",
+        addresses=("10.0.0.0/8",),
     ),
     roles=("tenant_user",),
     permissions=("accounting:view_own", "api_keys:manage", "models:list", "models:use", "modules:use"),
     models=None,
+    scopes=None,
+    reach="tenant",
+    tenant_header=None,
 )
 USAGE = UsageItem(
     id="usage_019b76da81a27c30a1b2c3d4e5f60718",
@@ -71,7 +82,28 @@ USAGE = UsageItem(
 )
 ALIVE = Alive()
 READY = Ready(status="ready", checks={"ledger": "ok", "store": "ok"})
+DETAILED = DetailedHealth(
+    status="degraded",
+    version="1.0.0",
+    uptime_seconds=86_412.5,
+    pid=4711,
+    workers=2,
+    epoch=118,
+    config_hash="5d3f0a9be1c2",
+    changed_at="2026-01-31T12:00:00.000000Z",
+    models=12,
+    checks={"ledger": "ok", "store": "ok"},
+    database=DatabaseHealth(kind="postgresql", status="ok", epoch=118),
+    store=StoreHealth(type="valkey", status="ok"),
+    backends=BackendCounts(healthy=5, degraded=1, unavailable=0),
+)
 NOT_READY = Ready(status="not_ready", checks={"ledger": "the database cannot be written", "store": "ok"})
+NOT_READY_IN_DETAIL = msgspec.structs.replace(
+    DETAILED,
+    status="not_ready",
+    checks=NOT_READY.checks,
+    database=DatabaseHealth(kind="postgresql", status="it cannot be reached", epoch=None),
+)
 
 _ASKED: dict[Operation, dict[str, Any]] = {
     "chat": {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 100},
@@ -101,6 +133,17 @@ class _Answered(msgspec.Struct, frozen=True):
     request_id: str = REQUEST_ID
     started_at: float = 1_769_860_800.0
     cost: int = 45_000
+
+
+def enveloped(data: Any) -> Envelope[Any]:
+    """`data` as an answer of `/v1` gives it."""
+    return Envelope(data=data, meta=EnvelopeMeta(request_id=REQUEST_ID))
+
+
+def listed(item: Any) -> ListEnvelope[Any]:
+    """A list of one."""
+    pagination = Pagination(has_more=False, next_cursor=None)
+    return ListEnvelope(data=Items(items=(item,)), pagination=pagination, meta=EnvelopeMeta(request_id=REQUEST_ID))
 
 
 def asked(operation: Operation) -> dict[str, Any]:

@@ -1,22 +1,18 @@
-"""What every control-plane handler starts from: its methods, the request's exchange, the permission, its services."""
+"""What every control-plane handler starts from: its methods, the request's exchange, its services."""
 
-from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
-from litestar.handlers import BaseRouteHandler
 from litestar.params import SkipValidation
 
 from scaigrid.asgi import Scope
-from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Exchange, exchange_of
 
 T = TypeVar("T")
 
 Connection = ASGIConnection[Any, Any, Any, Any]
-Guard = Callable[[Connection, BaseRouteHandler], None]
 Provided = NamedDependency[SkipValidation[T]]
 """A service that `scaigrid.api.routes` was given, by the name of the parameter."""
 
@@ -30,13 +26,3 @@ def exchange_in(connection: Connection) -> Exchange:
     if exchange is None:
         raise RuntimeError("the control plane stands inside the edge links, which open the exchange")
     return exchange
-
-
-def requires(permission: str) -> Guard:
-    """A guard that raises AUTHZ_PERMISSION_DENIED for callers without `permission`."""
-
-    def permitted(connection: Connection, _handler: BaseRouteHandler) -> None:
-        if permission not in exchange_in(connection).principal.permissions:
-            raise GatewayError(Code.AUTHZ_PERMISSION_DENIED, f"Your roles do not include the permission {permission}.")
-
-    return permitted

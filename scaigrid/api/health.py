@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 from litestar import Controller, Response, route
 
 from scaigrid.api.handling import READ, Provided
+from scaigrid.api.requirement import KEYLESS
 from scaigrid.dialects.shapes import AnswerShape
 
 _NEVER_STORED = {"cache-control": "no-store"}
@@ -34,6 +35,7 @@ class Ready(AnswerShape):
 
 class HealthController(Controller):
     path = "/health"
+    guards = (KEYLESS,)
 
     @route(http_method=READ)
     async def alive(self) -> Response[Alive]:

@@ -3,6 +3,7 @@
 from litestar import Response, route
 
 from scaigrid.api.handling import READ, Provided
+from scaigrid.api.requirement import KEYLESS
 from scaigrid.config.schema import Config
 from scaigrid.errors import Code, GatewayError
 from scaigrid.middleware import Services
@@ -12,7 +13,7 @@ from scaigrid.telemetry import CONTENT_TYPE
 _HEADERS = {"content-type": CONTENT_TYPE.decode("ascii")}
 
 
-@route("/metrics", http_method=READ)
+@route("/metrics", http_method=READ, guards=[KEYLESS])
 async def metrics(services: Provided[Services], config: Provided[Config]) -> Response[bytes]:
     if not config.metrics.enabled:
         raise GatewayError(Code.NOT_FOUND)

@@ -1,23 +1,34 @@
-"""`/v1/models`: the frontend models that a key may use."""
+"""`/v1/models`: the frontend models that a key may use, and for administrators those that they manage."""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
-from litestar import Controller, Request, route
+from litestar import Controller, Request, Response, route
 from litestar.params import FromPath
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
-from scaigrid.api.catalog import HealthStatus, condition, find, visible
+from scaigrid.api.body import etag
+from scaigrid.api.catalog import condition, find, visible
 from scaigrid.api.envelope import ListEnvelope, enveloped, listed
-from scaigrid.api.handling import READ, Provided, exchange_in, requires
+from scaigrid.api.handling import READ, Provided, exchange_in
 from scaigrid.api.query import NoQuery, read_query
+from scaigrid.api.requirement import Requirement, may
+from scaigrid.api.sight import MANAGING, Sight
+from scaigrid.api.view import view_of
+from scaigrid.config.entities import Origin
 from scaigrid.config.snapshot import Model
+from scaigrid.control import documents as docs
+from scaigrid.control.follower import Control
+from scaigrid.control.resource import Resource
 from scaigrid.cursor import Cursor
 from scaigrid.dialects.native_shapes import Envelope
-from scaigrid.dialects.shapes import AnswerShape
+from scaigrid.dialects.shapes import OPEN, AnswerShape
+from scaigrid.exchange import Exchange
+from scaigrid.health import HealthStatus
 from scaigrid.middleware import Services
 from scaigrid.pricing import PriceList, to_decimal
+from scaigrid.timestamps import iso
 from scaigrid.types import Modality
 
 ModelStatus = Literal["active", "deprecated", "disabled"]
@@ -60,13 +71,13 @@ class ModelItem(AnswerShape):
     """What requests name as `model`."""
     display_name: str
     description: str | None
-    modality: Modality
+    modality: Annotated[Modality, OPEN]
     context_window: int | None
     """Tokens of input and output together; null where nobody has said."""
     max_output_tokens: int | None
     status: ModelStatus
     """A disabled model answers MODEL_UNAVAILABLE."""
-    health_status: HealthStatus
+    health_status: Annotated[HealthStatus, OPEN]
     """As the worker that answers has seen the backends: `degraded` where one of them has failed, `unavailable` where no
     call would be sent."""
     active_backend_count: int
@@ -75,30 +86,92 @@ class ModelItem(AnswerShape):
     prices: ModelPrices | None
     """Null where the model has no price yet; calls are then refused."""
     metadata: Mapping[str, str]
+    origin: Origin | UnsetType = UNSET
+    """This and all that follows is for those who may change the model. `config`: declared in the configuration file,
+    and read-only here. `api`: made here."""
+    created_at: str | UnsetType = UNSET
+    """ISO 8601, UTC."""
+    updated_at: str | UnsetType = UNSET
+    """ISO 8601, UTC."""
+    access: Literal["all", "granted"] | UnsetType = UNSET
+    unpriced: Literal["refuse", "free"] | UnsetType | None = UNSET
+    """What stands in for prices; null where there are some."""
+    default_params: Mapping[str, Any] | UnsetType = UNSET
+    system_prompt: str | UnsetType | None = UNSET
 
 
 class ModelsController(Controller):
-    """Needs the permission models:list."""
+    """Administrators are answered from what the database has now, everybody else from what calls go by."""
 
     path = "/v1/models"
-    guards = (requires("models:list"),)
+    guards = (Requirement("models:list"),)
 
     @route(http_method=READ)
-    async def listing(self, request: Request[Any, Any, Any], services: Provided[Services]) -> ListEnvelope[ModelItem]:
+    async def listing(
+        self,
+        request: Request[Any, Any, Any],
+        services: Provided[Services],
+        control: Provided[Control],
+        adapters: Provided[Any],
+    ) -> ListEnvelope[ModelItem]:
         exchange = exchange_in(request)
         wanted = read_query(request, ModelsQuery)
-        page, more = _page(visible(exchange), wanted, _CURSOR.read(wanted.cursor))
-        return listed(
-            exchange, [_item(model, services) for model in page], _CURSOR.write(page[-1].slug) if more else None
-        )
+        after = _CURSOR.read(wanted.cursor)
+        managed: Mapping[str, Resource] = {}
+        models = visible(exchange)
+        if _manages_some(exchange):
+            view = view_of(request, await control.refresh(), services, control, adapters)
+            sight, current = Sight(view), services.current.snapshot.models
+            seen = {found.name: found for found in view.state.all("model").values() if sight.sees(found)}
+            managed = {slug: found for slug, found in seen.items() if sight.manages(found)}
+            models = [current[slug] for slug in sorted(seen)]
+        page, more = _page(models, wanted, after)
+        items = [item(model, services, managed.get(model.slug)) for model in page]
+        return listed(exchange, items, _CURSOR.write(page[-1].slug) if more else None)
 
     @route("/{slug:path}", http_method=READ)
     async def one(
-        self, request: Request[Any, Any, Any], slug: FromPath[str], services: Provided[Services]
-    ) -> Envelope[ModelItem]:
+        self,
+        request: Request[Any, Any, Any],
+        slug: FromPath[str],
+        services: Provided[Services],
+        control: Provided[Control],
+        adapters: Provided[Any],
+    ) -> Response[Envelope[ModelItem]]:
         exchange = exchange_in(request)
         read_query(request, NoQuery)
-        return enveloped(exchange, _item(find(exchange, slug.removeprefix("/")), services))
+        named = slug.removeprefix("/")
+        if not _manages_some(exchange):
+            return Response(enveloped(exchange, item(find(exchange, named), services)))
+        view = view_of(request, await control.refresh(), services, control, adapters)
+        sight = Sight(view)
+        found = sight.model(named, None)
+        model = services.current.snapshot.models[found.name]
+        if not sight.manages(found):
+            return Response(enveloped(exchange, item(model, services)))
+        return Response(enveloped(exchange, item(model, services, found)), headers={"etag": etag(found)})
+
+
+def item(model: Model, services: Services, managed: Resource | None = None) -> ModelItem:
+    """A model as it is answered; with `managed`, its resource, to somebody who may change it."""
+    told = _item(model, services)
+    if managed is None:
+        return told
+    document = cast("docs.Model", managed.document)
+    return msgspec.structs.replace(
+        told,
+        origin=managed.origin,
+        created_at=iso(managed.created_at),
+        updated_at=iso(managed.updated_at),
+        access=document.access,
+        unpriced=document.unpriced,
+        default_params=document.default_params,
+        system_prompt=document.system_prompt,
+    )
+
+
+def _manages_some(exchange: Exchange) -> bool:
+    return any(may(exchange.principal, permission) for permission in MANAGING.permissions)
 
 
 def _page(models: Iterable[Model], wanted: ModelsQuery, after: str | None) -> tuple[list[Model], bool]:

@@ -6,7 +6,8 @@ from litestar import Controller, Request, route
 from litestar.params import FromPath
 
 from scaigrid.api.catalog import find, visible
-from scaigrid.api.handling import READ, exchange_in, requires
+from scaigrid.api.handling import READ, exchange_in
+from scaigrid.api.requirement import Requirement
 from scaigrid.config.snapshot import Model
 from scaigrid.dialects.shapes import AnswerShape
 from scaigrid.errors import Code, GatewayError
@@ -41,7 +42,7 @@ class OpenAIModelsController(Controller):
     """Needs the permission models:list. Parameters are ignored, as OpenAI does."""
 
     path = "/oai/v1/models"
-    guards = (requires("models:list"),)
+    guards = (Requirement("models:list"),)
 
     @route(http_method=READ)
     async def listing(self, request: Request[Any, Any, Any]) -> OpenAIModelList:

@@ -7,10 +7,11 @@ import msgspec
 from litestar import Response, route
 
 from scaigrid.api.handling import READ, Provided
+from scaigrid.api.requirement import KEYLESS
 from scaigrid.middleware import Services
 
 
-@route("/docs/openapi.json", http_method=READ)
+@route("/docs/openapi.json", http_method=READ, guards=[KEYLESS])
 async def openapi(openapi_text: Provided[bytes]) -> Response[bytes]:
     return Response(openapi_text, media_type="application/json")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -12,9 +12,10 @@ from msgspec import UNSET, Meta, UnsetType
 from scaigrid.api.envelope import ListEnvelope, listed
 from scaigrid.api.handling import READ, Provided, exchange_in
 from scaigrid.api.query import read_query
+from scaigrid.api.requirement import Requirement, may
 from scaigrid.config.snapshot import Principal
 from scaigrid.cursor import Cursor
-from scaigrid.dialects.shapes import AnswerShape
+from scaigrid.dialects.shapes import OPEN, AnswerShape
 from scaigrid.errors import Code, Detail, GatewayError
 from scaigrid.ledger.reading import Position, UsageFilter, UsageReader
 from scaigrid.ledger.records import Outcome, UsageRow, UsageSource
@@ -22,6 +23,10 @@ from scaigrid.middleware import Services
 from scaigrid.periods import bounds
 from scaigrid.pricing import to_decimal
 from scaigrid.timestamps import iso
+
+FilterT = TypeVar("FilterT", bound=msgspec.Struct)
+READING = Requirement("accounting:view_own", "accounting:view_tenant", "accounting:view_partner", "accounting:view_all")
+"""One of them is enough; the widest says how far the rows reach."""
 
 Text = Annotated[str, Meta(min_length=1, max_length=256)]
 
@@ -67,7 +72,7 @@ class UsageItem(AnswerShape, kw_only=True):
     backend_id: str
     attempt: int
     """1 for the first backend that was tried."""
-    outcome: Outcome
+    outcome: Annotated[Outcome, OPEN]
     error_code: str | None
     stream: bool
     tokens_in: int
@@ -77,7 +82,7 @@ class UsageItem(AnswerShape, kw_only=True):
     cached_input_tokens: int
     cache_write_tokens: int
     reasoning_tokens: int
-    usage_source: UsageSource
+    usage_source: Annotated[UsageSource, OPEN]
     """Who counted: the provider, the gateway, an estimate, or nobody as no tokens were made."""
     cost: str
     """What the attempt is charged, a decimal string; 0 where another one served."""
@@ -88,7 +93,7 @@ class UsageItem(AnswerShape, kw_only=True):
     """The request's `metadata`."""
 
 
-@route("/v1/accounting/usage", http_method=READ)
+@route("/v1/accounting/usage", http_method=READ, guards=[READING])
 async def usage(
     request: Request[Any, Any, Any], services: Provided[Services], reader: Provided[UsageReader]
 ) -> ListEnvelope[UsageItem]:
@@ -100,27 +105,22 @@ async def usage(
     if wanted is None:
         return listed(exchange, (), None)
     rows, following = await _page(reader, wanted, query.limit, after)
-    sees_costs = "accounting:view_all" in exchange.principal.permissions
+    sees_costs = may(exchange.principal, "accounting:view_all")
     return listed(exchange, [_item(row, sees_costs=sees_costs) for row in rows], following)
 
 
 def reach_of(principal: Principal) -> UsageFilter:
-    """The rows that a caller may see, by the widest of its permissions. Raises AUTHZ_PERMISSION_DENIED without any."""
-    held = principal.permissions
-    if "accounting:view_all" in held:
+    """The rows that a caller may see who meets `READING`, by the widest of the permissions that its key carries."""
+    if may(principal, "accounting:view_all"):
         return UsageFilter()
-    if "accounting:view_partner" in held:
+    if may(principal, "accounting:view_partner"):
         return UsageFilter(partner_id=principal.partner.id)
-    if "accounting:view_tenant" in held:
+    if may(principal, "accounting:view_tenant"):
         return UsageFilter(tenant_id=principal.tenant.id)
-    if "accounting:view_own" in held:
-        return UsageFilter(user_id=principal.user.id)
-    raise GatewayError(
-        Code.AUTHZ_PERMISSION_DENIED, "Your roles do not include the permission accounting:view_own or a wider one."
-    )
+    return UsageFilter(user_id=principal.user.id)
 
 
-def confined(wanted: UsageFilter, reach: UsageFilter) -> UsageFilter | None:
+def confined(wanted: FilterT, reach: FilterT) -> FilterT | None:
     """The part of `wanted` that lies within `reach`; None where none of it does."""
     merged = msgspec.structs.asdict(wanted)
     for name, bound in msgspec.structs.asdict(reach).items():
@@ -128,7 +128,7 @@ def confined(wanted: UsageFilter, reach: UsageFilter) -> UsageFilter | None:
             if merged[name] not in (None, bound):
                 return None
             merged[name] = bound
-    return UsageFilter(**merged)
+    return type(wanted)(**merged)
 
 
 async def _page(

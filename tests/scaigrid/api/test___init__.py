@@ -62,7 +62,7 @@ def test_head_is_get_without_the_body(ada: httpx.Client, path: str) -> None:
 
 def test_options_says_what_a_path_takes(ada: httpx.Client) -> None:
     answer = ada.options("/v1/models")
-    assert (answer.status_code, answer.headers["allow"], answer.content) == (204, "GET, HEAD, OPTIONS", b"")
+    assert (answer.status_code, answer.headers["allow"], answer.content) == (204, "GET, HEAD, OPTIONS, POST", b"")
 
 
 def test_openais_own_client_lists_and_finds_models(gateway: Gateway) -> None:
@@ -110,6 +110,19 @@ def test_a_refusal_is_in_the_log_under_its_id(gateway: Gateway, ada: httpx.Clien
     answer = ada.get("/v1/models?limit=0")
     line = gateway.line(answer.headers["x-request-id"])
     assert (line["status"], line["code"], line["user"]) == (422, "VALIDATION_ERROR", "ada")
+
+
+def test_the_audit_log_is_exported_over_a_connection_that_goes_on(gateway: Gateway, ada: httpx.Client) -> None:
+    called = ada.post("/v1/inference/chat", json={"model": "none", "messages": [{"role": "user", "content": "x"}]})
+    request_id = called.headers["x-request-id"]
+    gateway.audit(1, request_id=request_id)
+    for form in ("json", "ndjson", "csv"):
+        answer = ada.get("/v1/audit-log/export", params={"format": form, "request_id": request_id})
+        assert (answer.status_code, request_id in answer.text) == (200, True)
+    head = ada.head("/v1/audit-log/export")
+    assert (head.status_code, head.content) == (200, b"")
+    line = gateway.line(answer.headers["x-request-id"])
+    assert (line["status"], line["bytes"]) == (200, len(answer.content))
 
 
 def test_the_document_that_is_served_is_one(ada: httpx.Client) -> None:

@@ -1,6 +1,8 @@
+import msgspec
 import pytest
 
 from scaigrid.api.catalog import Condition, condition, find, visible
+from scaigrid.config import entities
 from scaigrid.config.snapshot import Backend
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Exchange
@@ -43,6 +45,32 @@ def test_what_a_key_may_not_see_is_not_there(slug: str) -> None:
     with pytest.raises(GatewayError) as caught:
         find(exchange(plane("b/x", "a")), slug)
     assert (caught.value.code, caught.value.message) == (Code.MODEL_NOT_FOUND, "There is no such model.")
+
+
+def test_a_model_is_found_by_its_id_too_and_an_id_comes_first() -> None:
+    made = plane()
+    snapshot = made.services.current.snapshot
+    id_ = snapshot.models["b"].id
+    assert find(exchange(made), id_).slug == "b"
+    twin = {**snapshot.models, id_: snapshot.models["a"]}
+    made.services.current.snapshot = msgspec.structs.replace(snapshot, models=twin)
+    assert find(exchange(made), id_).slug == "b"
+    with pytest.raises(GatewayError):
+        find(exchange(plane("a")), id_)
+
+
+def test_what_is_hidden_is_not_there() -> None:
+    made = ControlPlane(
+        config(
+            tenants={"default": entities.Tenant(), "other": entities.Tenant()},
+            models={"open": model(), "secret": model(access="granted"), "tenant/other/x": model()},
+        )
+    )
+    assert [one.slug for one in visible(exchange(made))] == ["open"]
+    for slug in ("secret", "tenant/other/x", made.services.current.snapshot.models["secret"].id):
+        with pytest.raises(GatewayError) as caught:
+            find(exchange(made), slug)
+        assert caught.value.code is Code.MODEL_NOT_FOUND
 
 
 def test_what_a_key_may_see_is_found() -> None:

@@ -5,7 +5,7 @@ from litestar import Litestar
 
 from scaigrid.api.handling import exchange_in
 from scaigrid.asgi import ASGIApp, Message
-from scaigrid.config import schema
+from scaigrid.config import entities
 from tests.scaigrid.api.control_plane import ControlPlane, config, declared
 
 READABLE = ("/v1/models", "/v1/models/m", "/oai/v1/models", "/v1/me", "/v1/accounting/usage", "/health", "/metrics")
@@ -34,14 +34,14 @@ async def test_another_method_is_refused_with_those_that_would_do(path: str, met
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/m"])
 async def test_a_caller_without_the_permission_is_told_which_one_is_missing(path: str) -> None:
-    plane = ControlPlane(config(users={"bob": schema.User(roles=())}, keys={"bob": declared("bob", "bob")}))
+    plane = ControlPlane(config(users={"bob": entities.User(roles=())}, keys={"bob": declared("bob", "bob")}))
     answer = await plane.get(path, "bob")
     assert (answer.status, answer.code) == (403, "AUTHZ_PERMISSION_DENIED")
     assert "models:list" in answer.json["error"]["message"]
 
 
 async def test_the_refusal_of_a_permission_speaks_the_dialect_of_the_path() -> None:
-    plane = ControlPlane(config(users={"bob": schema.User(roles=())}, keys={"bob": declared("bob", "bob")}))
+    plane = ControlPlane(config(users={"bob": entities.User(roles=())}, keys={"bob": declared("bob", "bob")}))
     answer = await plane.get("/oai/v1/models", "bob")
     assert (answer.status, answer.json["error"]["type"]) == (403, "permission_error")
 

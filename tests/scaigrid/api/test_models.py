@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaigrid.config import schema
+from scaigrid.config import terms
 from scaigrid.errors import Code, GatewayError
 from scaigrid.health import FAILURES_TO_OPEN
 from scaigrid.types import Modality
+from tests.scaigrid.api import routing
 from tests.scaigrid.api.control_plane import ControlPlane, config, declared, model
 
-PRICES = schema.Prices(
+PRICES = terms.Prices(
     input=Decimal("2.5"), output=Decimal(10), cached_input=Decimal("1.25"), request=Decimal("0.000000001")
 )
 SHOP = config(
@@ -182,3 +183,71 @@ def test_every_slug_finds_its_model(names: set[str]) -> None:
         return {(await plane.get(f"/v1/models/{slug}")).json["data"]["slug"] for slug in names}
 
     assert asyncio.run(found()) == names
+
+
+# -- for those who manage some ---------------------------------------------------------------------------------------
+
+MANAGED = {"origin", "created_at", "updated_at", "access", "unpriced", "default_params", "system_prompt"}
+
+
+async def test_a_manager_is_told_how_its_own_models_are_set_up_and_of_others_what_everybody_is(
+    plane: ControlPlane,
+) -> None:
+    await routing.model(plane, "acme/chat", system_prompt="Be brief.", default_params={"seed": 7})
+    await routing.model(plane, "tenant/a/x", who="admin_a")
+    items = {item["slug"]: item for item in (await plane.get("/v1/models", "admin_a")).json["data"]["items"]}
+    assert {slug: MANAGED & item.keys() for slug, item in items.items()} == {"acme/chat": set(), "tenant/a/x": MANAGED}
+    for who in ("user_a", "viewer_a"):
+        for item in (await plane.get("/v1/models", who)).json["data"]["items"]:
+            assert not MANAGED & item.keys()
+    whole = (await plane.get("/v1/models/acme/chat", "super")).json["data"]
+    assert (whole["system_prompt"], whole["default_params"], whole["access"]) == ("Be brief.", {"seed": 7}, "all")
+    assert (whole["origin"], whole["unpriced"]) == ("api", "free")
+    assert {name: value for name, value in whole.items() if name not in MANAGED} == (
+        await plane.get("/v1/models/acme/chat", "user_a")
+    ).json["data"]
+
+
+async def test_a_manager_sees_its_own_models_even_where_it_was_not_granted_them(plane: ControlPlane) -> None:
+    await routing.model(plane, "tenant/a/secret", access="granted")
+    for who, seeing in (
+        ("super", True),
+        ("partner_one", True),
+        ("admin_a", True),
+        ("user_a", False),
+        ("admin_b", False),
+    ):
+        assert await routing.slugs(plane, who) == (["tenant/a/secret"] if seeing else [])
+        assert (await plane.get("/v1/models/tenant/a/secret", who)).status == (200 if seeing else 404)
+    # What answers no call is not among the models that can be called.
+    assert (await plane.get("/oai/v1/models", "admin_a")).json["data"] == []
+
+
+async def test_a_manager_sees_at_once_what_was_written_through_another_worker(
+    plane: ControlPlane, database_url: str
+) -> None:
+    other = await ControlPlane(plane.config, url=database_url).open()
+    await routing.model(plane, "acme/chat")
+    assert await routing.slugs(other, "user_a") == []
+    assert await routing.slugs(other, "super") == ["acme/chat"]
+    assert (await other.get("/v1/models/acme/chat", "super")).headers["etag"]
+    await other.close()
+
+
+async def test_the_pages_of_a_manager_follow_each_other(plane: ControlPlane) -> None:
+    for slug in ("b", "tenant/a/x", "a"):
+        await routing.model(plane, slug)
+    first = (await plane.get("/v1/models?limit=2", "super")).json
+    assert [item["slug"] for item in first["data"]["items"]] == ["a", "b"]
+    cursor = first["pagination"]["next_cursor"]
+    assert await routing.slugs(plane, "super", f"/v1/models?limit=2&cursor={cursor}") == ["tenant/a/x"]
+    assert await routing.slugs(plane, "super", **{"X-ScaiGrid-Tenant": "b"}) == ["a", "b"]
+
+
+async def test_a_key_whose_scopes_leave_models_out_is_told_of_none(plane: ControlPlane) -> None:
+    body = {"name": "narrow", "assigned_user_id": routing.id_of(plane, "user", "user_a"), "scopes": ["models:use"]}
+    token = (await routing.made(plane, "/v1/api-keys", body, "admin_a"))["key"]
+    for path in ("/v1/models", "/oai/v1/models", "/v1/models/x", "/oai/v1/models/x"):
+        refused = await plane.ask("GET", path, token=token)
+        assert refused.status == 403
+        assert b"AUTH_INSUFFICIENT_SCOPE" in refused.body

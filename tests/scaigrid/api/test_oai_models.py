@@ -6,7 +6,7 @@ from tests.scaigrid.api.control_plane import ControlPlane, config, declared, mod
 SHOP = config(
     models={
         "openai/gpt-4": model(context_window=8192, max_output_tokens=4096),
-        "partner/acme/x": model(),
+        "other/acme/x": model(),
         "plain": model(status="deprecated"),
         "off": model(status="disabled"),
         "unpriced": model(unpriced="refuse"),
@@ -28,10 +28,10 @@ async def test_the_list_is_openais_with_two_fields_more() -> None:
                 "max_output_tokens": 4096,
             },
             {
-                "id": "partner/acme/x",
+                "id": "other/acme/x",
                 "object": "model",
                 "created": 0,
-                "owned_by": "partner/acme",
+                "owned_by": "other/acme",
                 "context_window": None,
                 "max_output_tokens": None,
             },
@@ -48,9 +48,9 @@ async def test_the_list_is_openais_with_two_fields_more() -> None:
 
 
 async def test_an_item_is_one_for_openais_own_type() -> None:
-    answer = await ControlPlane(SHOP).get("/oai/v1/models/partner/acme/x")
+    answer = await ControlPlane(SHOP).get("/oai/v1/models/other/acme/x")
     item = openai.types.Model.model_validate(answer.json, strict=True)
-    assert (item.id, item.object, item.owned_by) == ("partner/acme/x", "model", "partner/acme")
+    assert (item.id, item.object, item.owned_by) == ("other/acme/x", "model", "other/acme")
 
 
 @pytest.mark.parametrize("slug", ["off", "unpriced", "nowhere"])

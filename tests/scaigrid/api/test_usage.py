@@ -11,16 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scaigrid import roles
 from scaigrid.api.usage import UsageItem, confined, reach_of
-from scaigrid.config import schema
+from scaigrid.config import entities, terms
 from scaigrid.config.snapshot import Party, Principal
+from scaigrid.db.engine import create_engine
 from scaigrid.errors import Code, GatewayError
 from scaigrid.ids import declared_id
 from scaigrid.ledger.queries import LedgerReader
 from scaigrid.ledger.reading import Position, UsageFilter
 from scaigrid.ledger.records import UsageRow
 from scaigrid.ledger.store import LedgerStore
+from tests.harness import databases
 from tests.scaigrid.api.control_plane import ControlPlane, config, declared
-from tests.scaigrid.ledger import database
 from tests.scaigrid.ledger.rows import usage_row
 
 CALLERS = {
@@ -36,14 +37,14 @@ CALLERS = {
 """Role and tenant; `acme` and `other` are of one partner, `far` is not."""
 
 HOUSE = config(
-    partners={"north": schema.Partner(), "south": schema.Partner()},
+    partners={"north": entities.Partner(), "south": entities.Partner()},
     tenants={
-        "acme": schema.Tenant(partner="north"),
-        "other": schema.Tenant(partner="north"),
-        "far": schema.Tenant(partner="south"),
+        "acme": entities.Tenant(partner="north"),
+        "other": entities.Tenant(partner="north"),
+        "far": entities.Tenant(partner="south"),
     },
-    users={name: schema.User(tenant=tenant, roles=(role,)) for name, (role, tenant) in CALLERS.items()}  # type: ignore[arg-type]  # published roles
-    | {"nobody": schema.User(tenant="acme", roles=())},
+    users={name: entities.User(tenant=tenant, roles=(role,)) for name, (role, tenant) in CALLERS.items()}  # type: ignore[arg-type]  # published roles
+    | {"nobody": entities.User(tenant="acme", roles=())},
     keys={name: declared(name, name) for name in (*CALLERS, "nobody")},
 )
 PARTNER_OF = {"acme": "north", "other": "north", "far": "south"}
@@ -83,7 +84,7 @@ class Ledger(LedgerReader):
 
 @pytest.fixture
 def engine(tmp_path: Path) -> AsyncEngine:
-    return database.ledger(tmp_path / "ledger.db")
+    return create_engine(databases.fresh("sqlite", tmp_path))
 
 
 @pytest.fixture
@@ -349,6 +350,22 @@ async def test_a_walk_through_the_pages_meets_every_row_once_newest_first(ledger
     assert met == [one.id for one in sorted(rows, key=lambda one: (one.created_at, one.id), reverse=True)]
 
 
+async def test_a_key_shows_no_more_than_what_it_carries(ledger: Ledger) -> None:
+    keys = {
+        "own": declared("own", "admin", scopes=("accounting:view_own",)),
+        "none": declared("none", "admin", scopes=("models:list",)),
+        "costless": declared("costless", "root", scopes=("accounting:view_partner",)),
+    }
+    plane = ControlPlane(msgspec.structs.replace(HOUSE, keys={**HOUSE.keys, **keys}), ledger)
+    await ledger.keep(*(row(number, user) for number, user in enumerate(CALLERS)))
+    assert await numbers(plane, "", "own") == [list(CALLERS).index("admin")]
+    refused = await plane.get("/v1/accounting/usage", "none")
+    assert (refused.status, refused.code) == (403, "AUTH_INSUFFICIENT_SCOPE")
+    shown = (await plane.get("/v1/accounting/usage", "costless")).json["data"]["items"]
+    assert {item["partner_id"] for item in shown} == {declared_id("partner", "north")}
+    assert "backend_cost" not in shown[0]
+
+
 async def test_a_ledger_that_cannot_be_read_is_said_to_be() -> None:
     class Gone:
         async def usage_page(self, wanted: UsageFilter, *, limit: int, after: Position | None) -> Sequence[UsageRow]:
@@ -358,7 +375,7 @@ async def test_a_ledger_that_cannot_be_read_is_said_to_be() -> None:
     assert (answer.status, answer.code) == (503, "STORE_UNAVAILABLE")
 
 
-@pytest.mark.parametrize("role", get_args(schema.RoleName))
+@pytest.mark.parametrize("role", get_args(terms.RoleName))
 def test_no_published_role_sees_less_with_more_permissions(role: str) -> None:
     party = Party("x", "x", "x")
     held = roles.permissions([role])

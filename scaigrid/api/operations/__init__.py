@@ -1,0 +1,29 @@
+"""The table of operations: one file for each area, one line for each file; a test holds it against the routes."""
+
+from scaigrid.api.operations import (
+    account,
+    accounting,
+    audit,
+    gateway,
+    inference,
+    limits,
+    models,
+    modules,
+    resources,
+)
+
+AREAS = (
+    inference.AREA,
+    models.AREA,
+    account.AREA,
+    *resources.AREAS,
+    limits.AREA,
+    accounting.AREA,
+    audit.AREA,
+    modules.AREA,
+    gateway.AREA,
+)
+"""In the order of the reference."""
+
+OPERATIONS = tuple(operation for area in AREAS for operation in area.operations)
+"""Every operation of every surface."""

@@ -1,0 +1,205 @@
+"""`/v1/routes`: how each frontend model reaches its backends. A model has one route, or none yet."""
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, cast
+
+import msgspec
+from msgspec import Meta
+
+from scaigrid.api.collection import Collection, Kept, PageQuery
+from scaigrid.api.margin import too_dear
+from scaigrid.api.requirement import Requirement
+from scaigrid.api.resources import examples
+from scaigrid.api.sight import everywhere, serves, sight
+from scaigrid.api.view import View, missing
+from scaigrid.config.entities import Origin
+from scaigrid.config.terms import Deadlines
+from scaigrid.control import documents as docs
+from scaigrid.control.declared import route_id
+from scaigrid.control.resource import Resource
+from scaigrid.dialects.shapes import AnswerShape, RequestShape
+from scaigrid.errors import Code, Detail, GatewayError
+from scaigrid.timestamps import iso
+
+_READING = Requirement("routing:view", "routing:manage", "admin:access")
+_WRITING = Requirement("routing:manage", "admin:access")
+
+
+class RouteTargetGiven(RequestShape):
+    """One backend of a route."""
+
+    backend_id: str
+    weight: Annotated[int, Meta(ge=0, le=1_000_000)] = 1
+    """Its share among the targets of the same priority. 0: only when the others of its tier have failed."""
+    priority: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    """Its tier: 0 is tried first, higher ones when every target of the lower ones has failed."""
+
+
+class RouteGiven(RequestShape):
+    """A route, as it is sent."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=128)]
+    """The slug or the id of the model. It does not change."""
+    targets: Annotated[tuple[RouteTargetGiven, ...], Meta(min_length=1, max_length=64)]
+    """Of a partner's or tenant's own model: backends that were granted to it."""
+    max_attempts: Annotated[int, Meta(ge=1, le=16)] = 3
+    """How many calls to providers one request may cause; each backend is tried once."""
+    deadlines: Deadlines = Deadlines()
+
+
+class RouteTargetItem(AnswerShape, kw_only=True):
+    """One backend of a route."""
+
+    backend_id: str
+    weight: int
+    priority: int
+
+
+class RouteItem(Kept, kw_only=True):
+    """A route."""
+
+    model: str
+    """The model's slug."""
+    model_id: str
+    targets: tuple[RouteTargetItem, ...]
+    max_attempts: int
+    deadlines: Deadlines
+
+
+class RoutesQuery(PageQuery, frozen=True, kw_only=True):
+    """Which routes to list."""
+
+    model: str | None = None
+    """The model's slug."""
+    model_id: str | None = None
+    backend_id: str | None = None
+    """A backend that is among the targets."""
+    origin: Origin | None = None
+
+
+class Routes(Collection[RouteGiven, RouteItem]):
+    kind = "route"
+    path = "/v1/routes"
+    area = "Routing"
+    singular = "Route"
+    plural = "Routes"
+    about = "Of the models that the caller sees. A change is in force for the next call."
+    reading = _READING
+    making = _WRITING
+    changing = _WRITING
+    removing = _WRITING
+    given = RouteGiven
+    item = RouteItem
+    query = RoutesQuery
+    example_given = RouteGiven(
+        model="acme/chat",
+        targets=(
+            RouteTargetGiven(backend_id=examples.id_of("be"), weight=3),
+            RouteTargetGiven(backend_id=examples.id_of("be").replace("be_0", "be_1"), priority=1),
+        ),
+    )
+    example_item = RouteItem(
+        **examples.kept("route"),
+        model="acme/chat",
+        model_id=examples.id_of("model"),
+        targets=(
+            RouteTargetItem(backend_id=examples.id_of("be"), weight=3, priority=0),
+            RouteTargetItem(backend_id=examples.id_of("be").replace("be_0", "be_1"), weight=1, priority=1),
+        ),
+        max_attempts=3,
+        deadlines=Deadlines(),
+    )
+
+    def id_for(self, document: docs.Document, fresh: str) -> str:
+        return route_id(cast("docs.Route", document).model_id)
+
+    def shows(self, view: View, resource: Resource) -> bool:
+        return sight(view).sees(_model(view, _document(resource)))
+
+    def may_refer(self, view: View, resource: Resource) -> bool:
+        """Everything: `document` has judged what it refers to, which hangs on whose model it is."""
+        return True
+
+    def described(self, view: View, resource: Resource) -> RouteItem:
+        route = _document(resource)
+        return RouteItem(
+            id=resource.id,
+            origin=resource.origin,
+            created_at=iso(resource.created_at),
+            updated_at=iso(resource.updated_at),
+            model=_model(view, route).name,
+            model_id=route.model_id,
+            targets=tuple(
+                RouteTargetItem(backend_id=target.backend_id, weight=target.weight, priority=target.priority)
+                for target in route.targets
+            ),
+            max_attempts=route.max_attempts,
+            deadlines=route.deadlines,
+        )
+
+    def document(self, view: View, given: RouteGiven, before: Resource | None) -> docs.Route:
+        model = sight(view).model(given.model)
+        there = None if before is None else _document(before)
+        if there is not None and there.model_id != model.id:
+            raise GatewayError(Code.VALIDATION_ERROR, details=(Detail("model", "does not change"),))
+        route = docs.Route(
+            name=model.id,
+            model_id=model.id,
+            targets=tuple(
+                docs.Target(backend_id=target.backend_id, weight=target.weight, priority=target.priority)
+                for target in given.targets
+            ),
+            max_attempts=given.max_attempts,
+            deadlines=given.deadlines,
+        )
+        if not everywhere(view, "routing:manage"):
+            _check_own(view, model)
+            for place, target in _new_targets(route, there):
+                backend = view.state.get("backend", target.backend_id)
+                if backend is None or not serves(view, cast("docs.Backend", backend.document), model):
+                    raise missing("backend", f"targets[{place}].backend_id")
+        return route
+
+    def judged(self, view: View, before: Resource | None, after: Resource | None) -> Iterable[Detail]:
+        if everywhere(view, "routing:manage"):
+            return ()
+        there = None if before is None else _document(before)
+        if after is None:
+            if there is not None:
+                _check_own(view, _model(view, there))
+            return ()
+        route = _document(after)
+        model = cast("docs.Model", _model(view, route).document)
+        return too_dear(model, _new_targets(route, there), view.state)
+
+    def found(self, view: View, resources: Sequence[Resource], query: Any) -> Iterable[Resource]:
+        backend_id = query.backend_id
+        found = super().found(view, resources, msgspec.structs.replace(query, backend_id=None))
+        if backend_id is None:
+            return found
+        return [one for one in found if any(target.backend_id == backend_id for target in _document(one).targets)]
+
+    def filtered(self, view: View, resource: Resource, name: str) -> object:
+        if name == "model":
+            return _model(view, _document(resource)).name
+        return super().filtered(view, resource, name)
+
+
+def _check_own(view: View, model: Resource) -> None:
+    """Raises AUTHZ_PERMISSION_DENIED for a model that the caller may use and no more."""
+    if view.state.partner_of(model) is None or not sight(view).manages(model):
+        raise GatewayError(Code.AUTHZ_PERMISSION_DENIED, "You may only route models of your own.")
+
+
+def _new_targets(route: docs.Route, there: docs.Route | None) -> list[tuple[int, docs.Target]]:
+    """Those that were not targets before, each with its place."""
+    known = set() if there is None else {target.backend_id for target in there.targets}
+    return [(place, target) for place, target in enumerate(route.targets) if target.backend_id not in known]
+
+
+def _model(view: View, route: docs.Route) -> Resource:
+    return view.state.all("model")[route.model_id]
+
+
+def _document(resource: Resource) -> docs.Route:
+    return cast("docs.Route", resource.document)
