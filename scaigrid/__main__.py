@@ -1,68 +1,49 @@
-"""The command `scaigrid`: serve | check | manual."""
+"""The command `scaigrid`; its commands are in `scaigrid.cli`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-EXIT_USAGE = 2
+from scaigrid.cli import COMMANDS
+from scaigrid.cli.command import WRONG, Command, Failed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. 0: done; 1: it failed; 2: the configuration or the command line is wrong."""
     parser = _parser()
     given = parser.parse_args(arguments)
-    if given.command is None:
+    command: Command | None = given.command
+    if command is None:
         parser.print_help()
-        return EXIT_USAGE
+        return WRONG
     intruder = _intruder()
     if intruder is not None:
         print(intruder, file=sys.stderr)
-        return EXIT_USAGE
-    return _run(given)
+        return WRONG
+    try:
+        code = command.run(given)
+        sys.stdout.flush()
+    except Failed as failed:
+        print(failed, file=sys.stderr)
+        return failed.code
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; what is still buffered must not fail at the end of the process.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scaigrid", description="A self-hosted gateway to every LLM provider.")
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    serve = commands.add_parser("serve", help="serve a configuration")
-    serve.add_argument("file", type=Path, help="the configuration, YAML")
-    serve.add_argument("--host", help="address to listen on, instead of server.host")
-    serve.add_argument("--port", type=int, help="port to listen on, instead of server.port")
-    serve.add_argument("--workers", type=int, help="worker processes, instead of server.workers")
-    check = commands.add_parser("check", help="validate a configuration without serving it")
-    check.add_argument("file", type=Path, help="the configuration, YAML")
-    commands.add_parser("manual", help="print every key of the configuration, with its documentation")
+    commands = parser.add_subparsers(metavar="COMMAND")
+    parser.set_defaults(command=None)
+    for command in COMMANDS:
+        subparser = commands.add_parser(command.name, help=command.help, description=f"{command.help}.")
+        command.arguments(subparser)
+        subparser.set_defaults(command=command)
     return parser
-
-
-def _run(given: argparse.Namespace) -> int:
-    from scaigrid.app import Composed, Overrides, Unfit, load_config
-    from scaigrid.config.load import ConfigErrors
-    from scaigrid.ledger.lock import DataDirTaken
-
-    try:
-        if given.command == "manual":
-            from scaigrid.config.manual import manual
-
-            print(manual(Composed), end="")
-            return 0
-        if given.command == "check":
-            config = load_config(given.file)
-            print(f"{given.file}: valid ({len(config.models)} models, {len(config.keys)} keys)")
-            return 0
-        from scaigrid.serve import CannotServe, serve
-
-        try:
-            serve(given.file, Overrides(given.host, given.port, given.workers))
-        except (CannotServe, DataDirTaken) as error:
-            print(f"scaigrid: {error}", file=sys.stderr)
-            return 1
-    except (ConfigErrors, Unfit) as errors:
-        print(errors, file=sys.stderr)
-        return EXIT_USAGE
-    return 0
 
 
 class _Version(argparse.Action):

@@ -1,17 +1,35 @@
 """`scaigrid serve`: the process that owns the data directory, brings the database up to date and keeps the workers."""
 
+import asyncio
 import errno
 import math
 import socket
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from scaigrid.app import Overrides, load_config, worker_app
+from scaigrid.app import ADAPTERS, Overrides, build, load_config, worker_app
+from scaigrid.asgi import ASGIApp
 from scaigrid.banner import banner
 from scaigrid.clock import SystemClock
 from scaigrid.config.schema import Config
+from scaigrid.control.declared import resources_of
+from scaigrid.control.opening import vault_of
+from scaigrid.control.unchanged import stands
+from scaigrid.control.vault import CannotOpen
+from scaigrid.errors import GatewayError
 from scaigrid.ledger.lock import DataDirLock
+from scaigrid.log import LineSink, Scrubber, configure
+from scaigrid.process import die_with_parent, mortal_from_birth
+from scaigrid.reloading.attendant import Attendant
+from scaigrid.reloading.channel import Channel
+from scaigrid.reloading.reload import Reload
+from scaigrid.reloading.watch import Sign, Watch, sign_of
+from scaigrid.shared_metrics import clear, metrics_directory
+
+_STDOUT = 1
 
 
 class CannotServe(Exception):
@@ -20,6 +38,8 @@ class CannotServe(Exception):
 
 def serve(path: Path, overrides: Overrides) -> None:
     """Serves until SIGTERM or SIGINT. Raises ConfigErrors, Unfit, CannotServe, DataDirTaken; exits 1 if workers die."""
+    # Before it is read: what is written while we read is news.
+    sign = sign_of(path)
     config = load_config(path, overrides)
     server = config.server
     _claim_port(server.host, server.port)
@@ -29,10 +49,14 @@ def serve(path: Path, overrides: Overrides) -> None:
     except OSError as error:
         raise CannotServe(f"server.data_dir: {server.data_dir}: {error.strerror}") from error
     try:
-        _migrate(config)
-        sys.stderr.write(banner(config, path) + "\n")
+        _migrate(config, path)
+        applied = _apply(config, path)
+        sys.stderr.write(banner(config, path) + applied + "\n")
         sys.stderr.flush()
-        _run(path, overrides, config)
+        if server.workers > 1:
+            clear(metrics_directory(server))
+        with _attendant(config, path, overrides, sign):
+            _run(path, overrides, config)
     finally:
         lock.release()
 
@@ -58,11 +82,71 @@ def _claim_port(host: str, port: int) -> None:
             raise CannotServe(f"server.port: {host}:{port} {reason}") from error
 
 
-def _migrate(config: Config) -> None:
-    from scaigrid.db.migrate import ensure_current
+def _migrate(config: Config, path: Path) -> None:
+    from scaigrid.db.migrate import NotReady, OldRevision, ensure_current
     from scaigrid.db.url import database_url
 
-    ensure_current(database_url(config))
+    try:
+        ensure_current(database_url(config))
+    except OldRevision as error:
+        raise CannotServe(f"{error}: make a backup, then run `scaigrid migrate {path}`") from error
+    except NotReady as error:
+        raise CannotServe(str(error)) from error
+
+
+def _apply(config: Config, path: Path) -> str:
+    """Brings the database to what the file declares; a line for people where something changed."""
+    try:
+        declared, vault = resources_of(config), vault_of(config)
+    except OSError as error:
+        raise CannotServe(f"server.data_dir: {config.server.data_dir}: {error.strerror}") from error
+    if stands(config, declared, vault):
+        return ""
+    from scaigrid.control import once
+    from scaigrid.control.apply import Refused
+
+    try:
+        done = asyncio.run(once.put_in_force(config, vault, declared, ADAPTERS, source=str(path), actor="serve"))
+    except Refused as refused:
+        raise CannotServe(f"the database cannot be brought to what {path} declares:\n{refused}") from refused
+    except CannotOpen as error:
+        raise CannotServe(str(error)) from error
+    except GatewayError as error:
+        raise CannotServe(f"the database cannot be used: {error.__cause__ or error}") from error
+    if done.seq is None:
+        return ""
+    plan = done.plan
+    counted = f"{len(plan.create)} created, {len(plan.change)} changed, {len(plan.delete)} deleted"
+    return f"\n  applied  {counted}: entry {done.seq} of the history"
+
+
+def _attendant(config: Config, path: Path, overrides: Overrides, sign: Sign | None) -> Attendant:
+    """What answers `scaigrid reload` and watches the file. Its lines go where the workers' do."""
+    clock = SystemClock()
+    configure(LineSink(_STDOUT), config.log.level, Scrubber())
+    channel = Channel(Path(config.server.data_dir))
+    try:
+        channel.open()
+    except OSError as error:
+        sys.stderr.write(f"scaigrid: `scaigrid reload` will find nobody: {error}\n")
+    watch = Watch(path, sign) if config.server.watch else None
+    return Attendant(Reload(path, overrides, config), channel, watch, clock)
+
+
+class Worker:
+    """What a worker process serves: the settings that its parent was started with, whatever the file says by now."""
+
+    def __init__(self, path: Path, overrides: Overrides, config: Config) -> None:
+        self._file = path, overrides
+        self._config = config
+
+    def __call__(self) -> ASGIApp:
+        die_with_parent()
+        return build(self._config)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        # Where processes are spawned and not forked: credentials are not sent from one to the other.
+        return partial, (worker_app, *self._file)
 
 
 _SERVER_LOG = {
@@ -82,6 +166,7 @@ def _run(path: Path, overrides: Overrides, config: Config) -> None:
     from granian.log import LogLevels
 
     server = config.server
+    mortal_from_birth()
     Granian(
         "scaigrid",
         address=server.host,
@@ -95,4 +180,4 @@ def _run(path: Path, overrides: Overrides, config: Config) -> None:
         log_dictconfig=_SERVER_LOG,
         respawn_failed_workers=True,
         workers_kill_timeout=math.ceil(server.shutdown_seconds),
-    ).serve(target_loader=partial(worker_app, path, overrides), wrap_loader=False)
+    ).serve(target_loader=Worker(path, overrides, config), wrap_loader=False)

@@ -1,0 +1,16 @@
+"""`scaigrid check`: is a configuration valid?"""
+
+from argparse import Namespace
+
+from scaigrid.cli.command import Command, file_argument
+
+
+def _run(given: Namespace) -> int:
+    from scaigrid.cli.configured import whole
+
+    config = whole(given.file)
+    print(f"{given.file}: valid ({len(config.models)} models, {len(config.keys)} keys)")
+    return 0
+
+
+COMMAND = Command(name="check", help="validate a configuration without serving it", arguments=file_argument, run=_run)
