@@ -41,6 +41,13 @@ pins-check:
 wheel:
     {{ run }} python .ci/smoke.py
 
+# write what is written from the code: the manual, its JSON Schema and the OpenAPI document
+fresh:
+    text=$({{ run }} scaigrid manual) && printf '%s\n' "$text" > config/scaigrid.yaml
+    text=$({{ run }} scaigrid manual --schema) && printf '%s\n' "$text" > config/scaigrid.schema.json
+    text=$({{ run }} scaigrid manual --openapi) && printf '%s\n' "$text" > docs/openapi.json
+    text=$({{ run }} scaigrid manual --permissions) && printf '%s\n' "$text" > docs/reference/permissions.md
+
 # the gateway with the demo configuration; arguments go to `scaigrid serve`
 serve *args:
     {{ run }} scaigrid serve config/demo.yaml "$@"
@@ -48,6 +55,10 @@ serve *args:
 # play every recording over the gateway: what passes, what does not and why; arguments go to pytest
 conformance *args:
     {{ run }} python -m tests.conformance "$@"
+
+# ask every operation rightly and wrongly, other requests each time, for so many seconds in each test
+schemathesis seconds="120" *args:
+    SCHEMATHESIS_SECONDS="$1" {{ run }} pytest tests/end_to_end/test_schemathesis.py "${@:2}"
 
 # measurements; arguments go to benchmarks/
 bench *args:

@@ -6,10 +6,10 @@ Source: Anthropic API reference, version 2023-06-01.
 from collections.abc import Mapping
 from typing import ClassVar
 
-from adapters import anthropic_decode, anthropic_encode, anthropic_failure, asked
+from adapters import anthropic_decode, anthropic_encode, anthropic_failure, anthropic_models, asked
 from adapters.events import Streamed, Whole
 from adapters.wire import encoded
-from scaigrid.adapter import Decoder, Header, Outgoing, Pipe, Target, UpstreamRequest
+from scaigrid.adapter import Decoder, Header, Offers, Outgoing, Pipe, Target, UpstreamRequest
 from scaigrid.call import Call
 from scaigrid.errors import GatewayError
 from scaigrid.secrets import Secret
@@ -50,6 +50,12 @@ class Anthropic:
     def relay(self, call: Call) -> Pipe:
         """Unreachable: `dialect` is None, so no call is of the adapter's own dialect."""
         raise NotImplementedError(f"no call of dialect {call.dialect!r} is passed through to {self.name}")
+
+    def discovery(self, base_url: str, headers: tuple[Header, ...], after: str | None = None) -> UpstreamRequest:
+        return UpstreamRequest("GET", base_url + anthropic_models.path(after), headers, b"")
+
+    def offers(self, body: bytes) -> Offers:
+        return anthropic_models.offers(body)
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
         return anthropic_failure.answered(status, headers, body)

@@ -6,10 +6,10 @@ Source: OpenAI API reference. A provider that speaks it too is a row: a subclass
 from collections.abc import Mapping
 from typing import ClassVar
 
-from adapters import asked, openai_decode, openai_encode, openai_failure, openai_relay, openai_splice
+from adapters import asked, openai_decode, openai_encode, openai_failure, openai_models, openai_relay, openai_splice
 from adapters.events import Streamed, Whole
 from adapters.wire import encoded
-from scaigrid.adapter import FEATURES, Decoder, Header, Outgoing, Pipe, Target, UpstreamRequest
+from scaigrid.adapter import FEATURES, Decoder, Header, Offers, Outgoing, Pipe, Target, UpstreamRequest
 from scaigrid.call import Call
 from scaigrid.errors import GatewayError
 from scaigrid.secrets import Secret
@@ -61,6 +61,12 @@ class OpenAI:
 
     def relay(self, call: Call) -> Pipe:
         return openai_relay.relay(call)
+
+    def discovery(self, base_url: str, headers: tuple[Header, ...], after: str | None = None) -> UpstreamRequest:
+        return UpstreamRequest("GET", f"{base_url}/models", headers, b"")
+
+    def offers(self, body: bytes) -> Offers:
+        return openai_models.offers(body)
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
         return openai_failure.answered(status, headers, body)

@@ -1,4 +1,8 @@
-"""Keeps who did what to which resource for every mutating request, with the outcome; refusals too."""
+"""Keeps who did what to which resource for every mutating request, with the outcome; refusals too.
+
+A row is kept once the outcome is known. A change of the control plane keeps its own ahead of its commit
+(`Exchange.keep`); where it fails after that, a second row of the same request says so.
+"""
 
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send, header
 from scaigrid.config.strict import Strict
@@ -31,6 +35,14 @@ class Audit:
             await self.app(scope, receive, send)
             return
         exchange, send = begin(scope, send, self._services)
+        kept = False
+
+        def keep(status: int) -> None:
+            nonlocal kept
+            self._services.recorder.append(self._row(exchange, scope, status, None))
+            kept = True
+
+        exchange.keep = keep
         error: GatewayError | None = None
         try:
             await self.app(scope, receive, send)
@@ -42,12 +54,18 @@ class Audit:
             error = GatewayError(Code.INTERNAL_ERROR)
             raise
         finally:
-            self._services.recorder.append(self._row(exchange, scope, error))
+            # The two would hold each other, and with them the body, until the collector comes.
+            exchange.keep = None
+            if error is not None or not kept:
+                status = exchange.status if exchange.response_started else error.status if error else 500
+                self._services.recorder.append(self._row(exchange, scope, status, error))
 
-    def _row(self, exchange: Exchange, scope: Scope, error: GatewayError | None) -> AuditRow:
+    def _row(self, exchange: Exchange, scope: Scope, status: int, error: GatewayError | None) -> AuditRow:
         principal = exchange.principal if exchange.authenticated else None
+        done = error is None and status < 400
         action, kind, resource = _what(exchange)
-        status = exchange.status if exchange.response_started else error.status if error else 500
+        tenant, partner = _whose(exchange, done=done)
+        audited = exchange.audited if done else None
         agent = header(scope, b"user-agent")
         client = scope.get("client")
         return AuditRow(
@@ -57,21 +75,39 @@ class Audit:
             actor_id=principal.user.id if principal else None,
             actor_email=principal.email if principal else None,
             actor_type="user" if principal else "anonymous",
-            tenant_id=principal.tenant.id if principal else None,
-            partner_id=principal.partner.id if principal else None,
+            tenant_id=tenant,
+            partner_id=partner,
             resource_type=kind,
             resource_id=resource,
-            ip_address=client[0] if client else None,
+            ip_address=exchange.client_address or (client[0] if client else None),
             user_agent=agent.decode("latin-1")[:_LONGEST] if agent else None,
-            status="SUCCESS" if error is None and status < 400 else "FAILURE",
+            status="SUCCESS" if done else "FAILURE",
             http_status=status,
             error_code=error.code.value if error else None,
             request_id=exchange.request_id,
+            before=audited.before if audited else None,
+            after=audited.after if audited else None,
         )
+
+
+def _whose(exchange: Exchange, *, done: bool) -> tuple[str | None, str | None]:
+    """Tenant and partner whose row it is: those of the resource that was changed, else the caller's.
+
+    What was refused stays with the caller too where the resource stands above tenants, for nothing of it has changed.
+    """
+    owners = exchange.owners
+    if owners is not None and (done or owners.tenant_id is not None):
+        return owners
+    principal = exchange.principal
+    return (principal.tenant.id, principal.partner.id) if exchange.authenticated else (None, None)
 
 
 def _what(exchange: Exchange) -> tuple[str, str, str | None]:
     """Action, resource type and resource id. A refusal may come before anybody knows the model."""
+    audited = exchange.audited
+    if audited is not None:
+        given = audited.resource_id
+        return audited.action, audited.resource_type, None if given is None else masked(given[:_LONGEST])
     operation = exchange.dialect.operations.get(exchange.path)
     if operation is None:
         return f"request.{exchange.method.lower()}", "path", masked(exchange.path[:_LONGEST])

@@ -11,6 +11,7 @@ from scaigrid.config.strict import Strict
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Exchange
 from scaigrid.middleware import Services, begin
+from scaigrid.secrets import masked
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -52,4 +53,4 @@ async def _answer(exchange: Exchange, error: GatewayError, send: Send) -> None:
 def _scrubbed(text: str, secrets: tuple[str, ...]) -> str:
     for secret in secrets:
         text = text.replace(secret, "***")
-    return text
+    return masked(text)

@@ -40,9 +40,13 @@ class RouteResolve:
 
 def _permitted(exchange: Exchange, call: Call) -> Model:
     principal, model = exchange.principal, exchange.model
-    if exchange.authenticated and "models:use" not in principal.permissions:
-        raise GatewayError(Code.AUTHZ_PERMISSION_DENIED, "Your roles do not include the permission models:use.")
-    if model is None:
+    if exchange.authenticated:
+        if "models:use" not in principal.permissions:
+            raise GatewayError(Code.AUTHZ_PERMISSION_DENIED, "Your roles do not include the permission models:use.")
+        if principal.scopes is not None and "models:use" not in principal.scopes:
+            raise GatewayError(Code.AUTH_INSUFFICIENT_SCOPE, "The API key's scopes do not include models:use.")
+    # What is hidden is answered in the very words of what does not exist.
+    if model is None or model.slug in principal.hidden:
         raise GatewayError(
             Code.MODEL_NOT_FOUND,
             "There is no model of that name. GET /v1/models lists those that you may use.",
@@ -54,6 +58,8 @@ def _permitted(exchange: Exchange, call: Call) -> Model:
         raise GatewayError(Code.MODEL_UNAVAILABLE, "The model is disabled.")
     if model.price is None:
         raise GatewayError(Code.MODEL_UNAVAILABLE, "The model has no price yet, and unpriced calls are refused.")
+    if not model.route.tiers:
+        raise GatewayError(Code.MODEL_UNAVAILABLE, "The model has no route to a backend yet.")
     if _OPERATION.get(model.modality) != call.operation:
         raise GatewayError(
             Code.UNSUPPORTED_BY_MODEL,

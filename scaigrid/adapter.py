@@ -55,6 +55,26 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """One model as a provider lists it; None where the list does not say."""
+
+    model: str
+    """The provider's own name of it."""
+    display_name: str | None = None
+    owned_by: str | None = None
+    context_window: int | None = None
+    """Tokens of input and output together."""
+    max_output_tokens: int | None = None
+
+
+class Offers(msgspec.Struct, frozen=True):
+    """One page of a provider's list of models."""
+
+    models: Sequence[Offer]
+    after: str | None = None
+    """What `Adapter.discovery` takes for the page behind this one; None on the last."""
+
+
 class Decoder(Protocol):
     """Turns one answer into events, however its bytes are cut. State lives here, one decoder an attempt."""
 
@@ -139,6 +159,14 @@ class Adapter(Protocol):
 
     def relay(self, call: Call) -> Pipe:
         """A pipe for a call of the adapter's own dialect. Only called where `call.dialect == self.dialect`."""
+        ...
+
+    def discovery(self, base_url: str, headers: tuple[Header, ...], after: str | None = None) -> UpstreamRequest:
+        """The question which models the provider has: from the beginning, or from where a page ended."""
+        ...
+
+    def offers(self, body: bytes) -> Offers:
+        """What it answered. Raises UPSTREAM_SHAPE_MISMATCH."""
         ...
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:

@@ -15,13 +15,17 @@ from adapters import ADAPTERS
 from middlewares import CHAIN
 from scaigrid.asgi import ASGIApp
 from scaigrid.config import references
-from scaigrid.config.compile import compile_snapshot
 from scaigrid.config.load import load
 from scaigrid.config.schema import Config
+from scaigrid.config.snapshot import Snapshot
 from scaigrid.config.strict import Strict
+from scaigrid.control.compile import compile_state
+from scaigrid.control.state import State
 from scaigrid.forwarder import Forwarder
 from scaigrid.middleware import Link, Middleware, Services
 from scaigrid.process import die_with_parent
+
+__all__ = ["ADAPTERS", "Chain", "Composed", "Overrides", "Unfit", "build", "call", "edge", "load_config", "worker_app"]
 
 _RATE_LIMIT = next(cast("Link[Any]", link) for link in CHAIN if link.name == "rate_limit")
 """Stands around the control plane too, where it counts requests."""
@@ -128,11 +132,14 @@ def build(config: Config) -> ASGIApp:
     from scaigrid.runtime import Runtime
     from scaigrid.web import web
 
-    runtime = Runtime(config, compile_snapshot(config, ADAPTERS))
+    def compiled(state: State) -> Snapshot:
+        return compile_state(state, config, ADAPTERS)
+
+    runtime = Runtime(config, compiled)
     services = runtime.services
     surfaces = call(Forwarder(services, runtime.upstreams, config.forwarder), config, services)
 
     def counted(app: ASGIApp) -> ASGIApp:
         return _linked(_RATE_LIMIT, app, config, services)
 
-    return edge(web(config, services, runtime, surfaces, counted), config, services)
+    return edge(web(config, runtime, ADAPTERS, surfaces, counted), config, services)

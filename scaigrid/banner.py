@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from scaigrid.config.schema import DEMO_KEY, Config
+from scaigrid.config.schema import Config
+from scaigrid.config.terms import DEMO_KEY
 
 _MOST = 12
 
@@ -20,6 +21,7 @@ def banner(config: Config, path: Path) -> str:
             f"{path}   data in {server.data_dir}, workers: {server.workers}, store: {config.store.type}",
         ),
         ("models", _listed(f"{slug} -> {_targets(config, slug)}" for slug in config.models)),
+        ("issuers", _listed(config.identity.issuers)),
         ("keys", _listed(f"{name} ({key.user})" for name, key in config.keys.items())),
         ("budgets", _listed(config.budgets)),
         ("enabled", _listed(_enabled(config))),
@@ -39,8 +41,8 @@ def warnings(config: Config) -> Sequence[str]:
     simulated = [name for name, provider in config.providers.items() if provider.type == "simulator"]
     if simulated:
         found.append(f"provider {', '.join(simulated)} is a simulator: its answers come from no model")
-    if not config.keys:
-        found.append("no keys are declared, so nobody can call anything")
+    if not config.keys and not config.identity.issuers:
+        found.append("no keys are declared and no issuers of tokens: only keys made over the API are let in")
     if not config.models:
         found.append("no models are declared")
     free = [slug for slug, model in config.models.items() if model.unpriced == "free"]
@@ -53,7 +55,8 @@ def warnings(config: Config) -> Sequence[str]:
 
 
 def _targets(config: Config, slug: str) -> str:
-    return ", ".join(target.backend for target in config.models[slug].route.targets)
+    route = config.models[slug].route
+    return "nowhere" if route is None else ", ".join(target.backend for target in route.targets)
 
 
 def _enabled(config: Config) -> Iterable[str]:

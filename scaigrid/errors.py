@@ -25,8 +25,16 @@ class Code(StrEnum):
     TENANT_SUSPENDED = "TENANT_SUSPENDED"
     ADDRESS_NOT_ALLOWED = "ADDRESS_NOT_ALLOWED"
     MODEL_NOT_FOUND = "MODEL_NOT_FOUND"
+    BACKEND_NOT_FOUND = "BACKEND_NOT_FOUND"
+    PROVIDER_NOT_FOUND = "PROVIDER_NOT_FOUND"
     NOT_FOUND = "NOT_FOUND"
+    SLUG_CONFLICT = "SLUG_CONFLICT"
+    PROVIDER_HAS_BACKENDS = "PROVIDER_HAS_BACKENDS"
+    MODEL_HAS_BACKENDS = "MODEL_HAS_BACKENDS"
+    MANAGED_BY_CONFIG = "MANAGED_BY_CONFIG"
+    CONFLICT = "CONFLICT"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+    PRECONDITION_FAILED = "PRECONDITION_FAILED"
     REQUEST_TOO_LARGE = "REQUEST_TOO_LARGE"
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
     VALIDATION_ERROR = "VALIDATION_ERROR"
@@ -36,12 +44,15 @@ class Code(StrEnum):
     RATE_LIMITED = "RATE_LIMITED"
     BACKEND_RATE_LIMITED = "BACKEND_RATE_LIMITED"
     BUDGET_EXCEEDED = "BUDGET_EXCEEDED"
+    QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
     CLIENT_CLOSED = "CLIENT_CLOSED"
     INTERNAL_ERROR = "INTERNAL_ERROR"
     BACKEND_ERROR = "BACKEND_ERROR"
     UPSTREAM_SHAPE_MISMATCH = "UPSTREAM_SHAPE_MISMATCH"
+    PROVIDER_DISCOVERY_ERROR = "PROVIDER_DISCOVERY_ERROR"
     MODEL_UNAVAILABLE = "MODEL_UNAVAILABLE"
     OVERLOADED = "OVERLOADED"
+    AUTH_BACKEND_UNAVAILABLE = "AUTH_BACKEND_UNAVAILABLE"
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
     BACKEND_TIMEOUT = "BACKEND_TIMEOUT"
 
@@ -65,8 +76,20 @@ TABLE: dict[Code, Row] = {
     Code.TENANT_SUSPENDED: Row(403, "no", "permission_error", "The tenant is suspended."),
     Code.ADDRESS_NOT_ALLOWED: Row(403, "no", "permission_error", "The API key may not be used from this address."),
     Code.MODEL_NOT_FOUND: Row(404, "no", "invalid_request_error", "There is no such model."),
+    Code.BACKEND_NOT_FOUND: Row(404, "no", "invalid_request_error", "There is no such backend."),
+    Code.PROVIDER_NOT_FOUND: Row(404, "no", "invalid_request_error", "There is no such provider."),
     Code.NOT_FOUND: Row(404, "no", "invalid_request_error", "There is nothing at this path."),
+    Code.SLUG_CONFLICT: Row(409, "no", "invalid_request_error", "The slug is taken."),
+    Code.PROVIDER_HAS_BACKENDS: Row(409, "no", "invalid_request_error", "The provider still has backends."),
+    Code.MODEL_HAS_BACKENDS: Row(409, "no", "invalid_request_error", "The model still has backends."),
+    Code.MANAGED_BY_CONFIG: Row(
+        409, "no", "invalid_request_error", "The configuration file declares this; change it there."
+    ),
+    Code.CONFLICT: Row(409, "no", "invalid_request_error", "This contradicts what is there already."),
     Code.METHOD_NOT_ALLOWED: Row(405, "no", "invalid_request_error", "This path does not take this method."),
+    Code.PRECONDITION_FAILED: Row(
+        412, "no", "invalid_request_error", "It has changed since you read it: read it again."
+    ),
     Code.REQUEST_TOO_LARGE: Row(413, "no", "invalid_request_error", "The request body is too large."),
     Code.UNSUPPORTED_MEDIA_TYPE: Row(415, "no", "invalid_request_error", "Send the body as application/json."),
     Code.VALIDATION_ERROR: Row(422, "no", "invalid_request_error", "The request is not valid."),
@@ -76,12 +99,15 @@ TABLE: dict[Code, Row] = {
     Code.RATE_LIMITED: Row(429, "after", "rate_limit_error", "Too many requests."),
     Code.BACKEND_RATE_LIMITED: Row(429, "after", "rate_limit_error", "The provider is limiting requests."),
     Code.BUDGET_EXCEEDED: Row(429, "no", "insufficient_quota", "The budget is used up."),
+    Code.QUOTA_EXCEEDED: Row(429, "no", "insufficient_quota", "No more of these are allowed."),
     Code.CLIENT_CLOSED: Row(499, "no", "invalid_request_error", "The client closed the connection."),
     Code.INTERNAL_ERROR: Row(500, "no", "server_error", "Something failed inside the gateway."),
     Code.BACKEND_ERROR: Row(502, "once", "server_error", "The provider failed or could not be reached."),
     Code.UPSTREAM_SHAPE_MISMATCH: Row(502, "no", "server_error", "The provider's answer broke its own format."),
+    Code.PROVIDER_DISCOVERY_ERROR: Row(502, "no", "server_error", "The provider's models could not be listed."),
     Code.MODEL_UNAVAILABLE: Row(503, "later", "server_error", "No backend of the model is available."),
     Code.OVERLOADED: Row(503, "later", "server_error", "The gateway is at capacity."),
+    Code.AUTH_BACKEND_UNAVAILABLE: Row(503, "later", "server_error", "Tokens cannot be checked at the moment."),
     Code.STORE_UNAVAILABLE: Row(503, "later", "server_error", "A store that the gateway needs is unavailable."),
     Code.BACKEND_TIMEOUT: Row(504, "backoff", "server_error", "The provider did not answer in time."),
 }

@@ -4,7 +4,8 @@ The exchange lives in the ASGI scope, so that each link finds what the others ha
 alone around somebody else's application opens one for itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -33,6 +34,24 @@ class Attempt(msgspec.Struct, eq=False, kw_only=True):
     """Why it failed; None while it runs and where it served."""
 
 
+class Audited(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request of the control plane does: for the audit log. `before` and `after` hold no credential."""
+
+    action: str
+    """`resource.verb`."""
+    resource_type: str
+    resource_id: str | None = None
+    before: msgspec.Raw | None = None
+    after: msgspec.Raw | None = None
+
+
+class Owners(NamedTuple):
+    """Ids of the tenant and of the partner that a resource belongs to; None for what stands above them."""
+
+    tenant_id: str | None
+    partner_id: str | None
+
+
 class Exchange(msgspec.Struct, eq=False, kw_only=True):
     """One request and what became of it. Times are monotonic seconds but for `started_at` (seconds since the epoch)."""
 
@@ -45,6 +64,15 @@ class Exchange(msgspec.Struct, eq=False, kw_only=True):
     started: float
     started_at: float
     authenticated: bool = False
+    client_address: str | None = None
+    """Where the caller is, proxies that the operator trusts seen through; None where nobody looked."""
+    audited: Audited | None = None
+    """What the control plane did, or was asked to do; None for calls of models."""
+    owners: Owners | None = None
+    """Whose resource that is done to; None: the caller's tenant and partner."""
+    keep: Callable[[int], None] | None = None
+    """Keeps the audit row now, with the status that will be answered, instead of after the answer. Raises
+    STORE_UNAVAILABLE where it cannot. None where nobody keeps one."""
 
     call: Call | None = None
     model: Model | None = None

@@ -4,6 +4,8 @@ No call is ever made to find out: that would cost money. Failures in a row open 
 Retry-After opens it for that long; after that one call probes, and its outcome decides.
 """
 
+from typing import Literal
+
 import msgspec
 
 from scaigrid.config.snapshot import Backend
@@ -17,6 +19,24 @@ LONGEST_OPEN_SECONDS = 300.0
 _FAULTS = frozenset({Code.BACKEND_ERROR, Code.BACKEND_TIMEOUT, Code.BACKEND_RATE_LIMITED, Code.UPSTREAM_SHAPE_MISMATCH})
 
 
+HealthStatus = Literal["healthy", "degraded", "unavailable"]
+Breaker = Literal["closed", "open", "half_open"]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What one worker knows of a backend. Times are monotonic seconds."""
+
+    status: HealthStatus = "healthy"
+    breaker: Breaker = "closed"
+    inflight: int = 0
+    failures: int = 0
+    """In a row."""
+    open_until: float | None = None
+    """Until when no call is sent; None where calls are sent."""
+    last_error: Code | None = None
+    last_error_at: float | None = None
+
+
 class _State(msgspec.Struct):
     failures: int = 0
     opened: bool = False
@@ -24,6 +44,8 @@ class _State(msgspec.Struct):
     open_until: float = 0.0
     probing: bool = False
     inflight: int = 0
+    last_error: Code | None = None
+    last_error_at: float | None = None
 
 
 class Health:
@@ -43,12 +65,28 @@ class Health:
             return f"breaker open for {state.open_until - now:.1f} s"
         return "breaker half-open, probe under way" if state.probing else None
 
-    def status(self, backend_id: str, now: float) -> str:
-        """Healthy | degraded | unavailable."""
+    def status(self, backend_id: str, now: float) -> HealthStatus:
+        """`degraded` from the first failure on, `unavailable` until a probe serves."""
         state = self._states.get(backend_id)
         if state is None or not (state.failures or state.opened):
             return "healthy"
         return "unavailable" if state.opened else "degraded"
+
+    def report(self, backend_id: str, now: float) -> Report:
+        """Everything that is known; of a backend that was never called, that nothing is wrong."""
+        state = self._states.get(backend_id)
+        if state is None:
+            return Report()
+        waits = state.opened and now < state.open_until
+        return Report(
+            status=self.status(backend_id, now),
+            breaker="open" if waits else "half_open" if state.opened else "closed",
+            inflight=state.inflight,
+            failures=state.failures,
+            open_until=state.open_until if waits else None,
+            last_error=state.last_error,
+            last_error_at=state.last_error_at,
+        )
 
     def began(self, backend: Backend, now: float) -> None:
         state = self._states.get(backend.id)
@@ -71,6 +109,7 @@ class Health:
                 self._tell(backend, state)
         elif error.code in _FAULTS:
             state.failures += 1
+            state.last_error, state.last_error_at = error.code, now
             if error.retry_after:
                 self._open(state, now + min(error.retry_after, LONGEST_OPEN_SECONDS))
             elif state.opened or state.failures >= FAILURES_TO_OPEN:

@@ -20,6 +20,9 @@ from scaigrid.errors import Level
 
 Kind = Literal["requests", "tokens", "cost", "concurrency"]
 
+LEASE_SECONDS = 900.0
+"""After so long a lease expires: longer than any call may take."""
+
 
 class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     """One limit or budget of one subject. Compiled once into the snapshot; the store knows it by `key` alone."""
@@ -72,7 +75,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 class Limiter(Protocol):
     """A store of buckets, shared by everyone who must not overshoot together.
 
-    Raises GatewayError(STORE_UNAVAILABLE) where it cannot be reached in time.
+    Raises GatewayError(STORE_UNAVAILABLE) where it cannot be reached in time; but not for a lease that ends, which it
+    hears of as soon as it can.
     """
 
     async def acquire(self, takes: Sequence[Take]) -> Decision:
@@ -90,10 +94,25 @@ class Limiter(Protocol):
         """The call never happened: everything that was taken comes back. Unknown leases are ignored."""
         ...
 
-    async def preset(self, spent: Mapping[str, int]) -> None:
-        """Sets what is spent of each fund: rebuilt from the ledger at start, before the first acquire."""
+    async def preset(self, spent: Mapping[str, int], *, complete: bool = True) -> None:
+        """Sets what is spent of each fund that is not held yet, as the ledger has it: ahead of the first acquire.
+
+        Not `complete`: there are more funds, which have been preset before. A store that has lost them refuses.
+        """
+        ...
+
+    async def lost(self) -> None:
+        """Returns once a preset is due again, because the store has lost what it held or could not be reached."""
         ...
 
     async def spent(self, buckets: Sequence[Bucket]) -> Mapping[str, tuple[int, int]]:
         """By bucket key: (spent or in the window now, reserved by open leases)."""
+        ...
+
+    async def check(self) -> str:
+        """`ok`, or a sentence that says what is wrong, for readiness."""
+        ...
+
+    async def aclose(self) -> None:
+        """The worker is stopping: lets go of what this one holds."""
         ...

@@ -6,6 +6,7 @@ Lines are gathered for a moment and written together, because one `write` a requ
 import asyncio
 import logging
 import os
+import re
 from collections.abc import Iterable, MutableMapping
 from contextvars import ContextVar
 from typing import Any
@@ -62,8 +63,14 @@ class LineSink:
             return
 
 
+_KEY = re.compile(rb"sgk_[A-Za-z0-9_-]{16,}")
+
+
 class Scrubber:
-    """Replaces known secrets in a rendered line: the last guard, where the first one failed."""
+    """Replaces known secrets, and what has the form of our keys, in a rendered line.
+
+    The last guard, where the first one failed.
+    """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self.learn(secrets)
@@ -76,7 +83,7 @@ class Scrubber:
         for secret in self._secrets:
             if secret in line:
                 line = line.replace(secret, b"***")
-        return line
+        return _KEY.sub(b"sgk_***", line) if b"sgk_" in line else line
 
 
 class _SinkLogger:

@@ -7,16 +7,21 @@ import msgspec
 
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send, header
 from scaigrid.clock import Clock
-from scaigrid.config.snapshot import Current
+from scaigrid.config.snapshot import Current, Principal
 from scaigrid.config.strict import Strict
 from scaigrid.dialect import Dialect
 from scaigrid.exchange import KEY, Exchange, attach
 from scaigrid.health import Health
+from scaigrid.identity import NO_ISSUER, TokenVerifier
 from scaigrid.ids import accepted, new_id
 from scaigrid.ledger.records import Recorder
 from scaigrid.limiter import Limiter
 from scaigrid.log import LineSink
 from scaigrid.telemetry import Telemetry
+
+
+def unnoticed(_: Principal) -> None:
+    """Nobody wants to know when a key was last used."""
 
 
 class Services(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -31,14 +36,25 @@ class Services(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     recorder: Recorder
     telemetry: Telemetry
     lines: LineSink
+    identity: TokenVerifier = NO_ISSUER
+    """Who verifies tokens; keys are in the snapshot."""
+    open_paths: frozenset[str] = frozenset()
+    """What the configuration has callers ask for without a key, besides what is open to everybody."""
+    seen: Callable[[Principal], None] = unnoticed
+    """Told of each caller who is let in, on the way of every request: it notes the time, and nothing else."""
 
     def dialect_of(self, path: str) -> Dialect:
-        """Who speaks for a path: the dialect with the longest prefix that it lies under."""
-        for dialect in self.dialects:
-            prefix = dialect.prefix
-            if path.startswith(prefix) and (len(path) == len(prefix) or path[len(prefix)] == "/"):
-                return dialect
-        return self.dialects[-1]
+        """Who speaks for a path."""
+        return speaker(self.dialects, path)
+
+
+def speaker(dialects: Sequence[Dialect], path: str) -> Dialect:
+    """The first of the dialects, longest prefix first, that the path lies under; the last one where there is none."""
+    for dialect in dialects:
+        prefix = dialect.prefix
+        if path.startswith(prefix) and (len(path) == len(prefix) or path[len(prefix)] == "/"):
+            return dialect
+    return dialects[-1]
 
 
 class Middleware(Protocol):

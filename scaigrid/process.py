@@ -1,4 +1,4 @@
-"""What a worker process asks of the operating system about its parent."""
+"""What a worker process asks of the operating system: to end with its parent, and when its parent says so."""
 
 import ctypes
 import multiprocessing
@@ -29,3 +29,23 @@ def die_with_parent(parent: int | None = None) -> None:
     # Whoever lost its parent has been given another one; its signal would never come.
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def mortal_from_birth() -> None:
+    """Has SIGTERM end every process that is forked from now on, until that process decides otherwise.
+
+    A fork comes with its parent's handlers. One that stops a server reaches nobody in a worker that is not yet serving:
+    told to stop then, it would go on, and be killed when its parent has lost patience.
+    """
+    told = {signal.SIGTERM}
+
+    def born() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, told)
+
+    # Blocked in between, so that what is sent to the child before it is ready waits for it.
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, told),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, told),
+        after_in_child=born,
+    )

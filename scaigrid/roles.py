@@ -1,6 +1,9 @@
 """The published roles and what each may do (contract, section 4)."""
 
 from collections.abc import Iterable
+from typing import Literal
+
+Reach = Literal["platform", "partner", "tenant"]
 
 _VIEWER = {"models:list", "accounting:view_own"}
 _USER = _VIEWER | {"models:use", "api_keys:manage", "modules:use"}
@@ -27,6 +30,44 @@ ROLES: dict[str, frozenset[str]] = {
 }
 
 
+PERMISSIONS: frozenset[str] = frozenset(_SUPER_ADMIN)
+"""Every permission of the core."""
+GRANTABLE: frozenset[str] = frozenset(_TENANT_ADMIN)
+"""What a custom role may give: nothing that a tenant's administrator lacks."""
+
+
 def permissions(roles: Iterable[str]) -> frozenset[str]:
     """What all `roles` together allow. Raises KeyError for a role that is not published."""
     return frozenset[str]().union(*(ROLES[role] for role in roles))
+
+
+REACH: dict[str, Reach] = {
+    "tenant_viewer": "tenant",
+    "tenant_user": "tenant",
+    "tenant_admin": "tenant",
+    "partner_viewer": "partner",
+    "partner_admin": "partner",
+    "super_admin": "platform",
+}
+"""How far each role reaches: its tenant, its partner's tenants, or everything."""
+
+
+def reach(roles: Iterable[str]) -> Reach:
+    """The farthest reach of `roles`."""
+    found = {REACH[role] for role in roles}
+    return "platform" if "platform" in found else "partner" if "partner" in found else "tenant"
+
+
+WIDTH: dict[Reach, int] = {"tenant": 0, "partner": 1, "platform": 2}
+"""Orders reaches: each lies within those of a greater width."""
+
+
+def spread(roles: Iterable[str]) -> dict[str, Reach]:
+    """How far each permission of `roles` goes: as far as the widest of those roles that give it.
+
+    Whoever views a partner's usage and administers one of its tenants manages the users of that tenant alone.
+    """
+    found: dict[str, Reach] = {}
+    for role in sorted(roles, key=lambda role: WIDTH[REACH[role]]):
+        found |= dict.fromkeys(ROLES[role], REACH[role])
+    return found

@@ -3,26 +3,34 @@
 import asyncio
 import gc
 import os
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from scaigrid.clock import SystemClock
 from scaigrid.config.schema import Config
-from scaigrid.config.snapshot import Current, Snapshot
+from scaigrid.config.snapshot import Current, Fund, Snapshot
+from scaigrid.control.follower import Control
+from scaigrid.control.opening import open_store
+from scaigrid.control.state import State
 from scaigrid.db.engine import create_engine
-from scaigrid.db.url import database_url
+from scaigrid.db.url import database_url, passwords
 from scaigrid.dialects import DIALECTS
+from scaigrid.errors import Code, GatewayError, Level
 from scaigrid.health import Health
 from scaigrid.ids import new_id
 from scaigrid.ledger.journal import Journal
-from scaigrid.ledger.queries import spent
+from scaigrid.ledger.queries import Spent, spent_by
 from scaigrid.ledger.writer import LedgerWriter
 from scaigrid.log import LineSink, Scrubber, configure
 from scaigrid.middleware import Services
+from scaigrid.oidc import token_verifier
 from scaigrid.periods import bounds
+from scaigrid.shared_metrics import Shared, metrics_directory
 from scaigrid.stores import LIMITERS
 from scaigrid.telemetry import Sample, Telemetry
 from scaigrid.upstream.http1 import Http1Upstream
@@ -33,33 +41,45 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _STDOUT = 1
 _DRAIN_SECONDS = 10.0
+_RETRY_FIRST = 0.1
+_RETRY_MOST = 2.0
 
 
 class Runtime:
     """One per worker process. `lifespan` does the I/O; making one does none but opening the journal's directory."""
 
-    def __init__(self, config: Config, snapshot: Snapshot) -> None:
+    def __init__(self, config: Config, compiled: Callable[[State], Snapshot]) -> None:
+        """`compiled` makes the snapshot of a state; which one is known when the lifespan begins."""
         self._config = config
-        self._snapshot = snapshot
         clock = SystemClock()
-        telemetry = Telemetry()
+        shared = Shared(metrics_directory(config.server)) if config.server.workers > 1 else None
+        telemetry = Telemetry(shared)
         self._lines = LineSink(_STDOUT)
-        configure(self._lines, config.log.level, Scrubber(snapshot.secrets))
+        self._scrubber = Scrubber(passwords(config))
+        configure(self._lines, config.log.level, self._scrubber)
         self._limiter = LIMITERS[config.store.type](config.store, clock)
         self._journal = Journal(Path(config.server.data_dir) / "journal", new_id("worker", clock))
         self.engine = create_engine(database_url(config))
         self._writer = LedgerWriter(self._journal, self.engine, clock)
         self._upstreams: dict[str, Upstream] = {"http": Http1Upstream(), "simulator": SimulatorUpstream()}
+        current = Current(compiled(State.of(())))
+        self.control = Control(open_store(config, self.engine, clock), compiled, current, clock, self._adopt)
         self.services = Services(
             clock=clock,
-            current=Current(snapshot),
+            current=current,
             dialects=sorted(DIALECTS, key=lambda dialect: len(dialect.prefix), reverse=True),
             limiter=self._limiter,
             health=Health(telemetry),
             recorder=self._journal,
             telemetry=telemetry,
             lines=self._lines,
+            identity=token_verifier(config.identity, clock),
+            open_paths=config.health.open_paths,
+            seen=self.control.seen,
         )
+        self._counted: set[tuple[str, ...]] | None = None
+        """Budgets whose spending this worker has rebuilt, None before the first time. Once for each: later on the
+        counters know more than the ledger, which is written behind them."""
         self._budgets: list[Sample] = []
         self._expose(telemetry)
 
@@ -75,18 +95,33 @@ class Runtime:
         while not await self._writer.drain(_DRAIN_SECONDS):
             # Budgets rebuilt from a ledger that lacks rows would give away what those rows have spent.
             _log.warning("waiting_for_the_ledger", backlog=self._writer.backlog)
-        await self._rebuild()
+        await self._open()
         # What exists now lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
         # A request makes hundreds of objects and next to no cycles: looking for them every 700 objects is wasted.
         gc.set_threshold(50_000, 20, 50)
-        _log.info("worker_started", pid=os.getpid(), models=len(self._snapshot.models), keys=len(self._snapshot.keys))
+        snapshot = self.services.current.snapshot
+        _log.info(
+            "worker_started",
+            pid=os.getpid(),
+            models=len(snapshot.models),
+            keys=len(snapshot.keys),
+            epoch=snapshot.epoch,
+        )
+        self.control.follow()
+        tasks = [asyncio.create_task(self._rebuild()), asyncio.create_task(self.services.telemetry.share())]
         try:
             yield
         finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.control.close()
             await self._writer.drain(_DRAIN_SECONDS)
             await self._writer.close()
+            await self._limiter.aclose()
+            await self.services.identity.aclose()
             await asyncio.gather(*(upstream.aclose() for upstream in self._upstreams.values()))
             await self.engine.dispose()
             _log.info("worker_stopped", pid=os.getpid())
@@ -99,18 +134,68 @@ class Runtime:
         return {
             "journal": "ok" if self._journal.writable else "the journal cannot be written",
             "ledger": "ok" if writer.healthy else waiting,
-            "store": "ok",
+            "store": await self._limiter.check(),
         }
 
-    async def _rebuild(self) -> None:
-        """A budget is as hard after a restart as before it: what the ledger says was spent is spent."""
+    async def _open(self) -> None:
+        """Reads the state of the deployment; waits for the database as long as it takes."""
+        wait = _RETRY_FIRST
+        while True:
+            try:
+                await self.control.open()
+            except GatewayError as error:
+                _log.warning("waiting_for_the_database", error=str(error.__cause__ or error))
+                await asyncio.sleep(wait)
+                wait = min(2 * wait, _RETRY_MOST)
+            else:
+                return
+
+    async def _adopt(self, snapshot: Snapshot) -> None:
+        """Counts the budgets that are new; learns the credentials that must not be seen.
+
+        A budget is as hard after a restart as before it: what the ledger says was spent is spent.
+        """
+        self._scrubber.learn((*snapshot.secrets, *passwords(self._config)))
         now = self.services.clock.now()
+        first, counted = self._counted is None, self._counted or set()
+        new = [fund for fund in snapshot.funds if _identity(fund) not in counted]
+        if new or first:
+            spent = await self._spent(new, now)
+            # A store that cannot be told now says so when it can: see `_rebuild`.
+            with suppress(GatewayError):
+                await self._limiter.preset(spent, complete=first)
+        self._counted = {_identity(fund) for fund in snapshot.funds}
+
+    async def _rebuild(self) -> None:
+        """Counts all budgets anew whenever the store has lost what it held; until then it gives nothing out."""
+        while True:
+            await self._limiter.lost()
+            try:
+                # What is in the journal alone has been spent too
+                if await self._writer.drain(_DRAIN_SECONDS):
+                    funds = self.services.current.snapshot.funds
+                    await self._limiter.preset(await self._spent(funds, self.services.clock.now()))
+                    _log.info("budgets_rebuilt", budgets=len(funds))
+            except GatewayError as error:
+                _log.warning("waiting_to_rebuild_the_budgets", error=str(error.__cause__ or error))
+                await asyncio.sleep(_RETRY_MOST)
+
+    async def _spent(self, funds: Sequence[Fund], now: float) -> Mapping[str, int]:
+        """By bucket key, what the ledger says was spent in the period; one question for all that share a period."""
         totals: dict[str, int] = {}
-        for fund in self._snapshot.funds:
+        asked: dict[tuple[Level, float, float], Mapping[str, Spent]] = {}
+        for fund in funds:
             start, end = bounds(fund.period, fund.zone, now)
-            cost, tokens, requests = await spent(self.engine, fund.level, fund.subject, start, end)
-            totals[fund.at(now).key] = {"cost": cost, "tokens": tokens, "requests": requests}[fund.kind]
-        await self._limiter.preset(totals)
+            span = (fund.level, start, end)
+            if span not in asked:
+                try:
+                    asked[span] = await spent_by(self.engine, *span)
+                except (SQLAlchemyError, OSError) as error:
+                    raise GatewayError(Code.STORE_UNAVAILABLE) from error
+            found = asked[span].get(fund.subject, Spent(0, 0, 0))
+            amounts = {"cost": found.cost, "tokens": found.tokens, "requests": found.requests}
+            totals[fund.at(now).key] = amounts[fund.kind]
+        return totals
 
     def _expose(self, telemetry: Telemetry) -> None:
         telemetry.on_scrape(
@@ -119,16 +204,54 @@ class Runtime:
             (),
             lambda: [((), self._writer.backlog)],
         )
+        telemetry.on_scrape(
+            "scaigrid_config_epoch",
+            "The deployment's epoch that is in force in this worker: how many changes it knows.",
+            (),
+            lambda: [((), self.services.current.snapshot.epoch)],
+            over="min",
+        )
+        telemetry.on_scrape(
+            "scaigrid_config_info",
+            "1, with the hash of what the configuration file declares, as it was applied last.",
+            ("hash",),
+            lambda: [((self.control.config_hash or "none",), 1)],
+            over="max",
+        )
+        telemetry.on_scrape(
+            "scaigrid_config_rebuild_seconds",
+            "How long the snapshot in force took to make.",
+            (),
+            lambda: [((), self.control.rebuild_seconds)],
+            over="max",
+        )
         telemetry.before_scrape(self._read_budgets)
         telemetry.on_scrape(
             "scaigrid_budget_spent",
             "Spent in the current period: cost in nano-units, tokens, requests.",
             ("budget", "kind"),
             lambda: self._budgets,
+            over="one",
         )
 
     async def _read_budgets(self) -> None:
         now = self.services.clock.now()
-        buckets = {fund.at(now).key: fund for fund in self._snapshot.funds}
-        standing = await self._limiter.spent([fund.at(now) for fund in self._snapshot.funds])
-        self._budgets = [((buckets[key].name, buckets[key].kind), spent) for key, (spent, _) in standing.items()]
+        funds = self.services.current.snapshot.funds
+        times = Counter((fund.name, fund.kind) for fund in funds)
+        buckets = {fund.at(now).key: fund for fund in funds}
+        self._budgets = []
+        try:
+            standing = await self._limiter.spent([fund.at(now) for fund in funds])
+        except GatewayError:
+            # The other metrics are wanted all the more while the store is away
+            return
+        for key, (spent, _) in standing.items():
+            fund = buckets[key]
+            # Two tenants may each have a budget of one name.
+            name = fund.name if times[fund.name, fund.kind] == 1 else f"{fund.name} ({fund.id})"
+            self._budgets.append(((name, fund.kind), spent))
+
+
+def _identity(fund: Fund) -> tuple[str, ...]:
+    """What stays the same while its limit changes."""
+    return fund.id, fund.kind, fund.subject, fund.period, fund.zone.key

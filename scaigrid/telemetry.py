@@ -3,11 +3,14 @@
 Label values come from the configuration alone: a made-up model name in a request is the one label `unknown`.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import cast
+from typing import Final, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from scaigrid.shared_metrics import Over, Reading, Shared
 
 _LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1)
@@ -17,14 +20,30 @@ cast("Callable[[], None]", disable_created_metrics)()
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
+_TOLD_EVERY: Final = 1.0
+"""Seconds: so old may be what another worker read."""
+
 Sample = tuple[tuple[str, ...], float]
+Taken = tuple[str, str, str]
+"""Limit or budget, level, kind."""
+
+_TAKEN: Final = (
+    "scaigrid_taken",
+    "Units that calls took of the limits and budgets of each level, settled to what they used.",
+    ("of", "level", "kind"),
+)
 
 
 class Telemetry:
-    """The metrics of one worker."""
+    """The metrics of one worker, or this worker's part of those that are `shared`.
 
-    def __init__(self) -> None:
+    Of several workers, each gauge says which of its values counts: the worst of a backend's health and breaker, for a
+    breaker opens in the worker whose calls failed.
+    """
+
+    def __init__(self, shared: Shared | None = None) -> None:
         registry = self.registry = CollectorRegistry()
+        self._shared = shared
         self.requests = Counter(
             "scaigrid_requests", "Requests answered.", ("model", "status", "protocol"), registry=registry
         )
@@ -56,10 +75,18 @@ class Telemetry:
             registry=registry,
         )
         self.backend_health = Gauge(
-            "scaigrid_backend_health", "1 healthy, 0.5 degraded, 0 unavailable.", ("backend_id",), registry=registry
+            "scaigrid_backend_health",
+            "1 healthy, 0.5 degraded, 0 unavailable.",
+            ("backend_id",),
+            registry=registry,
+            multiprocess_mode="livemin",
         )
         self.breaker = Gauge(
-            "scaigrid_circuit_breaker_state", "0 closed, 1 open, 2 half-open.", ("backend_id",), registry=registry
+            "scaigrid_circuit_breaker_state",
+            "0 closed, 1 open, 2 half-open.",
+            ("backend_id",),
+            registry=registry,
+            multiprocess_mode="livemax",
         )
         self.decisions = Counter(
             "scaigrid_limit_decisions",
@@ -75,14 +102,13 @@ class Telemetry:
             registry=registry,
         )
 
-        self.taken: dict[tuple[str, str, str], int] = {}
-        self.on_scrape(
-            "scaigrid_taken",
-            "Units that calls took of the limits and budgets of each level, settled to what they used.",
-            ("of", "level", "kind"),
-            lambda: list(self.taken.items()),
-            counter=True,
-        )
+        self._readers: list[_Reader] = []
+        self.taken: dict[Taken, int]
+        if shared is None:
+            self.taken = {}
+            registry.register(_Totals(self.taken))
+        else:
+            self.taken = _WrittenThrough(Counter(*_TAKEN, registry=registry))
         self._refreshers: list[Callable[[], Awaitable[None]]] = []
         self.overhead_all = self.overhead.labels("all")
         self._answered: dict[tuple[str, int, str], Counter] = {}
@@ -147,10 +173,15 @@ class Telemetry:
         labels: tuple[str, ...],
         read: Callable[[], Iterable[Sample]],
         *,
-        counter: bool = False,
+        over: Over = "sum",
     ) -> None:
-        """A metric that is read at scrape time: samples of label values and a number."""
-        self.registry.register(_Scraped(name, text, labels, read, counter))
+        """A gauge that is read at scrape time: samples of label values and a number. `over` several workers, it is so.
+
+        What others than the worker that is asked have read may be a second old.
+        """
+        reader = _Reader(name, text, labels, read, over)
+        self._readers.append(reader)
+        self.registry.register(reader)
 
     def before_scrape(self, refresh: Callable[[], Awaitable[None]]) -> None:
         """Something to await ahead of each scrape: a store that has to be asked."""
@@ -160,18 +191,62 @@ class Telemetry:
         """The exposition in Prometheus' text format."""
         for refresh in self._refreshers:
             await refresh()
-        return generate_latest(self.registry)
+        if self._shared is None:
+            return generate_latest(self.registry)
+        return await asyncio.to_thread(self._shared.render, self._readings())
+
+    async def share(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Tells the other workers, again and again, what is read here at a scrape. Alone, there is nobody to tell."""
+        while self._shared is not None:
+            await asyncio.to_thread(self._shared.tell, self._readings())
+            await sleep(_TOLD_EVERY)
+
+    def _readings(self) -> list[Reading]:
+        return [reader.reading() for reader in self._readers]
 
 
-class _Scraped:
-    def __init__(
-        self, name: str, text: str, labels: tuple[str, ...], read: Callable[[], Iterable[Sample]], counter: bool
-    ) -> None:
-        self._family = CounterMetricFamily if counter else GaugeMetricFamily
-        self._name, self._text, self._labels, self._read = name, text, labels, read
+class _WrittenThrough(dict[Taken, int]):
+    """Totals that are counted at once where other workers see them."""
+
+    def __init__(self, counter: Counter) -> None:
+        super().__init__()
+        self._counter = counter
+        self._children: dict[Taken, Counter] = {}
+
+    def __setitem__(self, key: Taken, total: int) -> None:
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = self._counter.labels(*key)
+        child.inc(total - self.get(key, 0))
+        super().__setitem__(key, total)
+
+
+class _Totals:
+    """Totals that are read when somebody asks for them."""
+
+    def __init__(self, totals: Mapping[Taken, int]) -> None:
+        self._totals = totals
 
     def collect(self) -> Iterable[Metric]:
-        family = self._family(self._name, self._text, labels=self._labels)
+        name, text, labels = _TAKEN
+        family = CounterMetricFamily(name, text, labels=labels)
+        for key, total in self._totals.items():
+            family.add_metric(key, total)
+        yield family
+
+
+class _Reader:
+    def __init__(
+        self, name: str, text: str, labels: tuple[str, ...], read: Callable[[], Iterable[Sample]], over: Over
+    ) -> None:
+        self._name, self._text, self._labels, self._read = name, text, labels, read
+        self._over: Over = over
+
+    def reading(self) -> Reading:
+        return Reading(self._name, self._text, self._labels, self._over, list(self._read()))
+
+    def collect(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily(self._name, self._text, labels=self._labels)
         for labels, value in self._read():
             family.add_metric(labels, value)
         yield family

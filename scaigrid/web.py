@@ -1,30 +1,47 @@
 """Litestar, which owns the routes: the inference surfaces as raw ASGI handlers, the control plane as controllers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from litestar import Litestar, Router, asgi
+from litestar.enums import HttpMethod
 from litestar.exceptions import LitestarException
+from litestar.routes import HTTPRoute
 from litestar.types import ControllerRouterHandler
 from litestar.types import Receive as LitestarReceive
 from litestar.types import Scope as LitestarScope
 from litestar.types import Send as LitestarSend
 
+from scaigrid.adapter import Adapter
 from scaigrid.api import faults, routes
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send
 from scaigrid.config.schema import Config
 from scaigrid.errors import Code, GatewayError
+from scaigrid.ledger.audit_queries import AuditLog
 from scaigrid.ledger.queries import LedgerReader
-from scaigrid.middleware import Services
 from scaigrid.runtime import Runtime
 
 
 def web(
-    config: Config, services: Services, runtime: Runtime, surfaces: ASGIApp, counted: Callable[[ASGIApp], ASGIApp]
+    config: Config,
+    runtime: Runtime,
+    adapters: Mapping[str, Adapter],
+    surfaces: ASGIApp,
+    counted: Callable[[ASGIApp], ASGIApp],
 ) -> ASGIApp:
     """The application inside the edge links. `counted` puts the rate limit around the control plane."""
-    api = routes(services, LedgerReader(runtime.engine), runtime, config)
+    services = runtime.services
+    api = routes(
+        services,
+        reader=LedgerReader(runtime.engine),
+        audit_log=AuditLog(runtime.engine),
+        ready=runtime,
+        config=config,
+        control=runtime.control,
+        adapters=adapters,
+        upstreams=runtime.upstreams,
+    )
     control = [
         Router("/", route_handlers=list(api.governed), middleware=[counted]),  # type: ignore[list-item]  # ASGI is untyped at this seam
         *api.open,
@@ -47,7 +64,19 @@ def assemble(
         openapi_config=None,
         logging_config=None,
     )
+    for each in app.routes:
+        if isinstance(each, HTTPRoute):
+            _tell_all_methods(each, app)
     return _Unwrapped(app)
+
+
+def _tell_all_methods(path: HTTPRoute, app: Litestar) -> None:
+    # What answers OPTIONS was made with the path's first handler, and knows nothing of those that were added to it.
+    options = path.create_options_handler(path.path)
+    options.owner = path.route_handlers[0].owner
+    options.on_registration(app)
+    model = options.create_kwargs_model(path_parameters=path.path_parameters)
+    path.route_handler_map[HttpMethod.OPTIONS.value] = (options, model)
 
 
 def _surface(path: str, surfaces: ASGIApp) -> Any:

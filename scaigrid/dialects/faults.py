@@ -1,7 +1,9 @@
 """Finds every fault of a decoded JSON value against a type: msgspec, which decodes the good ones, stops at one."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, TypeGuard
 
 import msgspec
@@ -22,6 +24,8 @@ _TYPES: dict[type[inspect.Type], tuple[type, ...]] = {
     inspect.IntType: (int,),
     inspect.FloatType: (int, float),
     inspect.StrType: (str,),
+    inspect.DateTimeType: (str,),
+    inspect.EnumType: (str,),
     inspect.LiteralType: (str,),
     inspect.ListType: (list,),
     inspect.VarTupleType: (list,),
@@ -33,6 +37,7 @@ _WORDS: dict[type[inspect.Type], str] = {
     inspect.IntType: "an integer",
     inspect.FloatType: "a number",
     inspect.StrType: "a string",
+    inspect.DateTimeType: "a time in ISO 8601 with an offset from UTC, such as 2027-01-31T00:00:00Z",
     inspect.ListType: "a list",
     inspect.VarTupleType: "a list",
     inspect.DictType: "an object",
@@ -169,17 +174,31 @@ class _Walk:
         if not _fits(value, kind):
             self._fault(path, f"must be {_alternatives([kind])}")
         elif isinstance(kind, inspect.StrType):
-            self._length(len(value), kind.min_length, kind.max_length, "characters", path)
-        elif isinstance(kind, inspect.LiteralType):
-            if value not in kind.values:
-                self._fault(path, f"must be {_one_of(kind.values)}")
+            self._text(value, kind, path)
+        elif isinstance(kind, inspect.DateTimeType):
+            if not _is_moment(value):
+                self._fault(path, f"must be {_WORDS[inspect.DateTimeType]}")
+        elif isinstance(kind, inspect.LiteralType | inspect.EnumType):
+            values = _values(kind)
+            if value not in values:
+                self._fault(path, f"must be {_one_of(values)}")
         elif isinstance(kind, inspect.IntType | inspect.FloatType):
-            if not math.isfinite(value):
-                self._fault(path, "must be a number within range")
-            elif kind.ge is not None and value < kind.ge:
-                self._fault(path, f"must be at least {kind.ge}")
-            elif kind.le is not None and value > kind.le:
-                self._fault(path, f"must be at most {kind.le}")
+            self._number(value, kind, path)
+
+    def _number(self, value: float, kind: inspect.IntType | inspect.FloatType, path: str) -> None:
+        if not math.isfinite(value):
+            self._fault(path, "must be a number within range")
+        elif kind.ge is not None and value < kind.ge:
+            self._fault(path, f"must be at least {kind.ge}")
+        elif kind.gt is not None and value <= kind.gt:
+            self._fault(path, f"must be greater than {kind.gt}")
+        elif kind.le is not None and value > kind.le:
+            self._fault(path, f"must be at most {kind.le}")
+
+    def _text(self, value: str, kind: inspect.StrType, path: str) -> None:
+        self._length(len(value), kind.min_length, kind.max_length, "characters", path)
+        if kind.pattern is not None and re.search(kind.pattern, value) is None:
+            self._fault(path, f"must match {kind.pattern}")
 
     def _length(self, length: int, least: int | None, most: int | None, what: str, path: str) -> None:
         if least is not None and length < least:
@@ -217,6 +236,9 @@ def _fits(value: Any, kind: inspect.Type) -> bool:
         return _fits(value, kind.type)
     if isinstance(kind, inspect.AnyType):
         return True
+    if isinstance(kind, inspect.CustomType):
+        # UNSET, which says that a field may be left out: no value is one
+        return False
     if isinstance(value, bool):
         return isinstance(kind, inspect.BoolType)
     return isinstance(value, _TYPES[type(kind)])
@@ -228,17 +250,30 @@ def _is_one_of(value: Any, values: Iterable[Any]) -> bool:
 
 
 def _alternatives(kinds: Iterable[inspect.Type]) -> str:
-    return " or ".join(dict.fromkeys(_word(kind) for kind in kinds if not isinstance(kind, inspect.NoneType)))
+    silent = inspect.NoneType | inspect.CustomType
+    return " or ".join(dict.fromkeys(_word(kind) for kind in kinds if not isinstance(kind, silent)))
 
 
 def _word(kind: inspect.Type) -> str:
     match kind:
         case inspect.Metadata():
             return _word(kind.type)
-        case inspect.LiteralType():
-            return _one_of(kind.values)
+        case inspect.LiteralType() | inspect.EnumType():
+            return _one_of(_values(kind))
         case _:
             return _WORDS[type(kind)]
+
+
+def _values(kind: inspect.LiteralType | inspect.EnumType) -> tuple[Any, ...]:
+    return kind.values if isinstance(kind, inspect.LiteralType) else tuple(member.value for member in kind.cls)
+
+
+def _is_moment(text: str) -> bool:
+    """Whether msgspec reads it as a time that is one time everywhere."""
+    try:
+        return msgspec.convert(text, datetime).tzinfo is not None
+    except msgspec.ValidationError:
+        return False
 
 
 def _one_of(values: Iterable[object]) -> str:

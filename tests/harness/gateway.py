@@ -126,6 +126,17 @@ class Gateway:
 
         return eventually(started, "a worker tells its pid")[-1]
 
+    def workers(self, count: int) -> list[int]:
+        """The pids of so many living workers, oldest first, awaited."""
+
+        def living() -> list[int] | None:
+            over = {line["pid"] for line in self.lines() if line["event"] == "worker_stopped"}
+            started = [line["pid"] for line in self.lines() if line["event"] == "worker_started"]
+            found = [pid for pid in started if pid not in over and _lives(pid)]
+            return found if len(found) == count else None
+
+        return eventually(living, f"{count} workers live")
+
     def terminate(self) -> None:
         """SIGTERM, as a supervisor sends it, and no wait."""
         self.process.send_signal(signal.SIGTERM)
@@ -228,6 +239,14 @@ class Gateway:
         rows = eventually(enough, f"{count} rows of {table} with {equal}")
         assert len(rows) == count, rows
         return rows
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 class Metrics:

@@ -147,7 +147,7 @@ class Lane:
         return self.gateway.audit(count, actor_id=self.user_id, **equal)
 
 
-STRANGERS: Final = ("expired", "suspended", "viewer", "confined", "barred", "poor")
+STRANGERS: Final = ("expired", "suspended", "viewer", "confined", "elsewhere", "barred", "poor")
 """Users who are refused, each for one reason, whatever they ask; `secret` of the name is the key."""
 
 
@@ -161,6 +161,7 @@ def declare_strangers(config: dict[str, Any], model: str) -> None:
     config["users"]["viewer"]["roles"] = ["tenant_viewer"]
     config["keys"]["expired"]["expires_at"] = "2020-01-01T00:00:00Z"
     config["keys"]["confined"]["models"] = [model]
+    config["keys"]["elsewhere"]["addresses"] = ["192.0.2.0/24"]
     config["keys"]["barred"]["limits"] = {"requests_per_minute": 0}
     config["budgets"] = {"nothing": {"scope": "user", "of": "poor", "period": "total", "request_limit": 0}}
 

@@ -9,8 +9,8 @@ from prometheus_client import generate_latest
 
 from adapters import ADAPTERS
 from scaigrid.config import references, schema
-from scaigrid.config.compile import compile_snapshot
 from scaigrid.config.snapshot import Current, Model, Principal
+from scaigrid.control.compile import compile_snapshot
 from scaigrid.dialects import DIALECTS
 from scaigrid.errors import Code, GatewayError
 from scaigrid.health import Health

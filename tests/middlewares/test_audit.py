@@ -1,5 +1,6 @@
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from middlewares.errors import Errors, ErrorsConfig
 from middlewares.tenancy import Tenancy, TenancyConfig
 from scaigrid.asgi import Receive, Scope, Send
 from scaigrid.errors import Code, GatewayError
-from scaigrid.exchange import Exchange
+from scaigrid.exchange import Audited, Exchange, Owners
 from scaigrid.ledger.records import AuditRow
 from tests.harness.asgi import Request
 from tests.harness.services import BEARER, Parts
@@ -175,6 +176,128 @@ async def test_what_a_caller_writes_is_bounded(parts: Parts) -> None:
     call, path = parts.kept.audit
     assert (call.resource_id, call.user_agent) == ("m" * 256, "a" * 256)
     assert path.resource_id == "/" + "p" * 255
+
+
+async def test_where_the_caller_is_was_found_out_by_tenancy(parts: Parts) -> None:
+    config = TenancyConfig(trusted_proxies=("192.0.2.7",))
+    app = linked(parts, Tenancy(Bare().app, config, parts.services))
+    await Request("/do", headers={**BEARER, "x-forwarded-for": "198.51.100.9"}).through(app)
+    assert only(parts).ip_address == "198.51.100.9"
+
+
+CHANGED = Audited(
+    action="tenant.update",
+    resource_type="tenant",
+    resource_id="tenant_1",
+    before=msgspec.Raw(b'{"slug":"old"}'),
+    after=msgspec.Raw(b'{"slug":"new"}'),
+)
+
+
+def changes(exchange: Exchange) -> None:
+    """What a handler of the control plane leaves on the exchange of a change to another tenant's resource."""
+    exchange.audited = CHANGED
+    exchange.owners = Owners("tenant_of_it", "partner_of_it")
+
+
+def handling(parts: Parts, handle: Callable[[Exchange], None]) -> Audit:
+    """The link around tenancy and a handler that has the exchange and, where it raises nothing, answers 202."""
+    return linked(parts, Tenancy(Bare(knowing(handle)).app, TenancyConfig(), parts.services))
+
+
+async def test_a_change_of_the_control_plane_is_recorded_with_what_was_and_what_is(parts: Parts) -> None:
+    await Request("/v1/do", "PATCH", headers=BEARER).through(handling(parts, changes))
+    row = only(parts)
+    assert (row.action, row.resource_type, row.resource_id) == ("tenant.update", "tenant", "tenant_1")
+    assert (row.before, row.after) == (CHANGED.before, CHANGED.after)
+    assert (row.tenant_id, row.partner_id) == ("tenant_of_it", "partner_of_it")
+    assert row.actor_id == parts.principal.user.id
+
+
+async def test_a_refused_change_says_what_was_tried_and_shows_nothing(parts: Parts) -> None:
+    def refuses(exchange: Exchange) -> None:
+        changes(exchange)
+        raise GatewayError(Code.MANAGED_BY_CONFIG)
+
+    with pytest.raises(GatewayError):
+        await Request("/v1/do", "PATCH", headers=BEARER).through(handling(parts, refuses))
+    row = only(parts)
+    assert (row.action, row.resource_id, row.before, row.after) == ("tenant.update", "tenant_1", None, None)
+    assert (row.status, row.error_code) == ("FAILURE", "MANAGED_BY_CONFIG")
+    assert row.tenant_id == "tenant_of_it"
+
+
+async def test_what_stands_above_tenants_is_on_nobodys_row_once_it_changed_and_on_the_callers_where_refused(
+    parts: Parts,
+) -> None:
+    def of_the_platform(exchange: Exchange) -> None:
+        changes(exchange)
+        exchange.owners = Owners(None, None)
+
+    def refuses(exchange: Exchange) -> None:
+        of_the_platform(exchange)
+        raise GatewayError(Code.AUTHZ_PERMISSION_DENIED)
+
+    await Request("/do", headers=BEARER).through(handling(parts, of_the_platform))
+    with pytest.raises(GatewayError):
+        await Request("/do", headers=BEARER).through(handling(parts, refuses))
+    changed, refused = parts.kept.audit
+    assert (changed.tenant_id, changed.partner_id) == (None, None)
+    assert (refused.tenant_id, refused.partner_id) == (parts.principal.tenant.id, parts.principal.partner.id)
+
+
+async def test_what_is_kept_ahead_is_kept_once(parts: Parts) -> None:
+    seen: list[int] = []
+
+    def keeps(exchange: Exchange) -> None:
+        changes(exchange)
+        assert exchange.keep is not None
+        exchange.keep(201)
+        seen.append(len(parts.kept.audit))
+
+    await Request("/do", headers=BEARER).through(handling(parts, keeps))
+    row = only(parts)
+    assert (seen, row.status, row.http_status, row.after) == ([1], "SUCCESS", 201, CHANGED.after)
+
+
+async def test_a_failure_after_what_was_kept_ahead_is_a_row_of_its_own(parts: Parts) -> None:
+    """What was announced may not have happened, and the log must not leave it at that."""
+
+    def keeps(exchange: Exchange) -> None:
+        changes(exchange)
+        assert exchange.keep is not None
+        exchange.keep(200)
+        raise GatewayError(Code.STORE_UNAVAILABLE)
+
+    with pytest.raises(GatewayError):
+        await Request("/do", headers=BEARER).through(handling(parts, keeps))
+    ahead, after = parts.kept.audit
+    assert (ahead.status, after.status, after.error_code) == ("SUCCESS", "FAILURE", "STORE_UNAVAILABLE")
+    assert (ahead.action, ahead.request_id) == (after.action, after.request_id)
+    assert ahead.id != after.id
+
+
+async def test_what_cannot_be_kept_ahead_stops_who_asked_for_it(parts: Parts) -> None:
+    parts.kept.full = True
+    stopped: list[Code] = []
+
+    def keeps(exchange: Exchange) -> None:
+        assert exchange.keep is not None
+        try:
+            exchange.keep(200)
+        except GatewayError as error:
+            stopped.append(error.code)
+            raise
+
+    with pytest.raises(GatewayError):
+        await Request("/do", headers=BEARER).through(handling(parts, keeps))
+    assert (stopped, parts.kept.records) == ([Code.STORE_UNAVAILABLE], [])
+
+
+async def test_the_link_holds_no_exchange_that_is_over(parts: Parts) -> None:
+    held: list[Exchange] = []
+    await Request("/do", headers=BEARER).through(handling(parts, held.append))
+    assert held[0].keep is None
 
 
 async def test_a_row_is_written_after_the_answer_and_for_each_request_its_own(parts: Parts) -> None:

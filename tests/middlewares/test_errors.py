@@ -195,7 +195,8 @@ async def test_a_known_secret_never_reaches_a_client(parts: Parts, dialect: str,
     handler = late(error, "text/event-stream") if begun else raising(error)
     request = await Request(DIALECTS[dialect]).through(linked(parts, handler))
     assert secret.encode() not in request.body
-    assert b"Incorrect API key provided: ***. Ask for another." in request.body
+    told = b"sgk_***" if secret.startswith("sgk_") else b"***"
+    assert b"Incorrect API key provided: %b. Ask for another." % told in request.body
 
 
 async def test_around_the_whole_of_starlette_its_own_answer_stands(parts: Parts, log: Written) -> None:

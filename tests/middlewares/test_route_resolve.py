@@ -19,6 +19,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "acme/unpriced": {**ROUTE, "unpriced": "refuse"},
     "acme/free": {**ROUTE, "unpriced": "free"},
     "acme/embed": {**ROUTE, "unpriced": "free", "modality": "embedding"},
+    "acme/nowhere": {"route": None, "unpriced": "free"},
 }
 
 
@@ -91,6 +92,7 @@ async def test_a_model_that_serves_is_resolved(parts: Parts, model: str) -> None
         ("ACME/chat", Code.MODEL_NOT_FOUND, "GET /v1/models"),
         ("acme/disabled", Code.MODEL_UNAVAILABLE, "disabled"),
         ("acme/unpriced", Code.MODEL_UNAVAILABLE, "price"),
+        ("acme/nowhere", Code.MODEL_UNAVAILABLE, "no route"),
         ("acme/embed", Code.UNSUPPORTED_BY_MODEL, "modality is embedding"),
     ],
 )
@@ -137,6 +139,28 @@ async def test_a_role_that_may_only_look_uses_no_model() -> None:
 
 async def test_who_may_use_no_model_is_not_told_which_there_are() -> None:
     assert (await refusal(held(roles=["tenant_viewer"]), "made/up")).code is Code.AUTHZ_PERMISSION_DENIED
+
+
+async def test_a_key_whose_scopes_leave_calls_out_makes_none() -> None:
+    def scoped(*scopes: str) -> Parts:
+        keys = {"ann": {"user": "ann", "key": KEY, "scopes": list(scopes)}}
+        return Parts(keys=keys, models={"acme/chat": MODEL})
+
+    assert names(await resolved(scoped("models:use", "models:list")))[0] == "one"
+    error = await refusal(scoped("models:list"), "acme/chat")
+    assert (error.code, "models:use" in error.message) == (Code.AUTH_INSUFFICIENT_SCOPE, True)
+    assert (await refusal(scoped("models:list"), "made/up")).code is Code.AUTH_INSUFFICIENT_SCOPE
+
+
+@pytest.mark.parametrize("slug", ["secret", "tenant/other/own"])
+async def test_a_model_that_is_hidden_from_the_caller_does_not_exist(slug: str) -> None:
+    parts = Parts(
+        tenants={"default": {}, "other": {}},
+        models={"acme/chat": MODEL, "secret": {**MODEL, "access": "granted"}, "tenant/other/own": MODEL},
+    )
+    hidden, absent = await refusal(parts, slug), await refusal(parts, "made/up")
+    assert (hidden.code, hidden.message, hidden.details) == (absent.code, absent.message, absent.details)
+    assert hidden.code is Code.MODEL_NOT_FOUND
 
 
 async def test_without_tenancy_there_are_no_roles_to_look_at(parts: Parts) -> None:

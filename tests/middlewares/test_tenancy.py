@@ -1,16 +1,20 @@
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+import msgspec
 import pytest
 from starlette.requests import Request as Inner
 from starlette.responses import JSONResponse, Response
 
-from middlewares.tenancy import PUBLIC, Tenancy, TenancyConfig
+from middlewares.tenancy import PUBLIC, PUBLIC_FOLDERS, Tenancy, TenancyConfig
 from scaigrid.errors import Code, GatewayError
-from scaigrid.exchange import exchange_of
+from scaigrid.exchange import Exchange, exchange_of
+from scaigrid.identity import Claims
 from tests.harness.asgi import Request
 from tests.harness.services import BEARER, KEY, Parts
-from tests.middlewares.bare import Bare
+from tests.middlewares.bare import Bare, exchange
 
 OTHER = "sgk_bob_".ljust(44, "1")
 EXPIRY = 1_900_000_000
@@ -54,8 +58,8 @@ async def who(request: Inner) -> Response:
     )
 
 
-def linked(parts: Parts, app: Any = None) -> Tenancy:
-    return Tenancy(app or Bare(who).app, TenancyConfig(), parts.services)
+def linked(parts: Parts, app: Any = None, **config: Any) -> Tenancy:
+    return Tenancy(app or Bare(who).app, TenancyConfig(**config), parts.services)
 
 
 async def refusal(parts: Parts, authorization: str | None, path: str = "/do") -> GatewayError:
@@ -141,7 +145,20 @@ async def test_an_expired_key_learns_nothing_of_its_tenant(parts: Parts) -> None
     assert (await refusal(parts, f"Bearer sgk_{'b' * 32}")).code is Code.SESSION_EXPIRED
 
 
-@pytest.mark.parametrize("path", PUBLIC)
+async def test_who_is_let_in_is_seen_and_nobody_else(parts: Parts) -> None:
+    """So that it is known when a key was last used."""
+    seen: list[str] = []
+    services = msgspec.structs.replace(parts.services, seen=lambda caller: seen.append(caller.user.name))
+    app = Tenancy(Bare(who).app, TenancyConfig(), services)
+    await Request("/do", headers=BEARER).through(app)
+    await Request("/health", "GET", BEARER).through(app)
+    for refused in ("Bearer sgk_nobody", f"Bearer sgk_{'l' * 32}", f"Bearer sgk_{'b' * 32}"):
+        with pytest.raises(GatewayError):
+            await Request("/do", headers={"authorization": refused}).through(app)
+    assert seen == ["ann"]
+
+
+@pytest.mark.parametrize("path", [*PUBLIC, *(f"{folder}/a.js" for folder in PUBLIC_FOLDERS)])
 async def test_a_public_path_needs_no_key_and_looks_at_none(parts: Parts, path: str) -> None:
     reached: list[str] = []
 
@@ -154,9 +171,40 @@ async def test_a_public_path_needs_no_key_and_looks_at_none(parts: Parts, path: 
     assert reached == [path, path]
 
 
+async def test_a_path_that_the_configuration_opens_needs_no_key_and_looks_at_none(parts: Parts) -> None:
+    services = msgspec.structs.replace(parts.services, open_paths=frozenset({"/health/detailed"}))
+    reached: list[str] = []
+
+    async def app(scope: Any, receive: object, send: object) -> None:
+        reached.append(scope["path"])
+        assert exchange_of(scope) is None
+
+    link = Tenancy(app, TenancyConfig(), services)
+    await Request("/health/detailed", "GET").through(link)
+    assert reached == ["/health/detailed"]
+    for path in ("/health/detailed/", "/health/detailed/x", "/v1/models"):
+        with pytest.raises(GatewayError) as caught:
+            await Request(path, "GET").through(link)
+        assert caught.value.code is Code.AUTH_TOKEN_MISSING
+
+
 @pytest.mark.parametrize(
     "path",
-    ["/", "/health/", "/health/detailed", "/healthy", "//health", "/metrics/x", "/docs/x", "/v1/models", "/HEALTH"],
+    [
+        "/",
+        "/health/",
+        "/health/detailed",
+        "/healthy",
+        "//health",
+        "/metrics/x",
+        "/docs/x",
+        "/docs/assets",
+        "/docs/assets/a/b",
+        "/docs/assets/../../v1/models",
+        "/docs/assets//v1/models",
+        "/v1/models",
+        "/HEALTH",
+    ],
 )
 async def test_no_other_path_is_public(parts: Parts, path: str) -> None:
     assert (await refusal(parts, None, path)).code is Code.AUTH_TOKEN_MISSING
@@ -185,3 +233,205 @@ async def test_two_callers_at_once_are_not_taken_for_each_other(parts: Parts) ->
     for task in running:
         await task
     assert [request.json["user"] for request in requests] == ["ann", "bob", "ann"]
+
+
+# -- tokens ----------------------------------------------------------------------------------------------------------
+
+TOKEN = "eyJhbGciOiJFUzI1NiJ9.e30.c2ln"
+
+
+class Vouching:
+    """A verifier that was told what the tokens say; it is asked about no others."""
+
+    def __init__(self, answers: Mapping[str, Claims | GatewayError]) -> None:
+        self.answers = answers
+        self.asked: list[bytes] = []
+
+    async def verify(self, token: bytes) -> Claims:
+        self.asked.append(token)
+        answer = self.answers[token.decode()]
+        if isinstance(answer, GatewayError):
+            raise answer
+        return answer
+
+    async def aclose(self) -> None:
+        raise AssertionError("a link closes nothing")
+
+
+def claims(subject: str = "ann-1", **more: Any) -> Claims:
+    return Claims(issuer="sso", subject=subject, expires_at=float(EXPIRY), **more)
+
+
+def signing_in(answers: Mapping[str, Claims | GatewayError], **issuer: Any) -> Parts:
+    """The services of a gateway with one issuer, `sso`, and one user of its."""
+    sso = {"issuer": "https://issuer.test", "audience": ["scaigrid"], **issuer}
+    made = Parts(
+        tenants={"default": {}, "closed": {"suspended": True}},
+        users={
+            "ann": {"external_id": "sso|ann-1", "email": "ann@example.test", "roles": ["tenant_viewer"]},
+            "out": {"external_id": "sso|out", "disabled": True},
+            "late": {"external_id": "sso|late", "tenant": "closed"},
+        },
+        identity={"issuers": {"sso": sso}},
+    )
+    made.services = msgspec.structs.replace(made.services, identity=Vouching(answers))
+    return made
+
+
+async def signed_in(parts: Parts, token: str = TOKEN) -> dict[str, Any]:
+    request = Request("/do", headers={"authorization": f"Bearer {token}"})
+    told: dict[str, Any] = (await request.through(linked(parts))).json
+    return told
+
+
+async def test_a_token_becomes_the_user_that_it_is_of() -> None:
+    told = await signed_in(signing_in({TOKEN: claims()}))
+    assert (told["tenant"], told["user"], told["key"], told["authenticated"]) == ("default", "ann", None, True)
+    assert set(told["permissions"]) == {"models:list", "accounting:view_own"}
+
+
+async def test_what_the_token_gives_adds_to_what_the_user_has() -> None:
+    told = await signed_in(signing_in({TOKEN: claims(roles=("tenant_user",))}))
+    assert "models:use" in told["permissions"]
+
+
+async def test_a_user_is_found_by_a_verified_address_too() -> None:
+    assert (await signed_in(signing_in({TOKEN: claims("else", email="ANN@example.test")})))["user"] == "ann"
+
+
+async def test_a_user_whom_nobody_knows_is_let_in_where_the_configuration_says_any() -> None:
+    stranger = {TOKEN: claims("eve", name="Eve", roles=("tenant_user",))}
+    assert (await refusal(signing_in(stranger), f"Bearer {TOKEN}")).code is Code.AUTH_TOKEN_INVALID
+    told = await signed_in(signing_in(stranger, users="any"))
+    assert (told["tenant"], told["user"]) == ("default", "Eve")
+    assert "models:use" in told["permissions"]
+
+
+@pytest.mark.parametrize(("subject", "code"), [("out", Code.AUTH_TOKEN_INVALID), ("late", Code.TENANT_SUSPENDED)])
+async def test_a_good_token_does_not_open_what_is_closed(subject: str, code: Code) -> None:
+    assert (await refusal(signing_in({TOKEN: claims(subject)}), f"Bearer {TOKEN}")).code is code
+
+
+@pytest.mark.parametrize("code", [Code.AUTH_TOKEN_INVALID, Code.SESSION_EXPIRED, Code.AUTH_BACKEND_UNAVAILABLE])
+async def test_what_the_verifier_refuses_is_refused(code: Code) -> None:
+    assert (await refusal(signing_in({TOKEN: GatewayError(code)}), f"Bearer {TOKEN}")).code is code
+
+
+async def test_without_an_issuer_no_token_is_accepted(parts: Parts) -> None:
+    error = await refusal(parts, f"Bearer {TOKEN}")
+    assert error.code is Code.AUTH_TOKEN_INVALID
+    assert "send an API key" in error.message
+
+
+@pytest.mark.parametrize(
+    "token", ["sgk_a.b.c", f"sgk_{TOKEN}", "a.b", "a.b.c.d", "a.b.c.d.e", "abc", "", "SGK_" + "x" * 40, "." * 8192]
+)
+async def test_what_does_not_look_like_a_token_is_not_shown_to_the_verifier(token: str) -> None:
+    parts = signing_in({})
+    assert (await refusal(parts, f"Bearer {token}")).code is Code.AUTH_TOKEN_INVALID
+    assert isinstance(parts.services.identity, Vouching)
+    assert parts.services.identity.asked == []
+
+
+async def test_keys_are_good_beside_tokens() -> None:
+    parts = signing_in({TOKEN: claims()})
+    parts.services.current.snapshot = Parts().snapshot
+    assert (await Request("/do", headers=BEARER).through(linked(parts))).json["key"] == "ann"
+    assert isinstance(parts.services.identity, Vouching)
+    assert parts.services.identity.asked == []
+
+
+# -- where the caller is ---------------------------------------------------------------------------------------------
+
+PEER = "192.0.2.7"
+"""Where a Request comes from."""
+
+
+def bound(*addresses: str, **more: Any) -> Parts:
+    """A key that may be used from these addresses."""
+    return Parts(keys={"ann": {"user": "ann", "key": KEY, "addresses": list(addresses)}}, **more)
+
+
+async def called(parts: Parts, *forwarded: str, peer: object = (PEER, 50_000), **config: Any) -> Exchange:
+    """A call with the key; each text is a header that proxies have added."""
+    request = Request("/do", headers=BEARER)
+    request.scope["client"] = peer
+    request.scope["headers"] += [(b"x-forwarded-for", value.encode()) for value in forwarded]
+    await request.through(linked(parts, **config))
+    return exchange(request)
+
+
+async def where(*forwarded: str, peer: object = (PEER, 50_000), trusted: tuple[str, ...] = ()) -> str | None:
+    return (await called(Parts(), *forwarded, peer=peer, trusted_proxies=trusted)).client_address
+
+
+async def test_the_caller_is_where_its_connection_comes_from() -> None:
+    assert await where() == PEER
+    assert await where("203.0.113.1") == PEER, "whatever it says itself"
+    assert await where("203.0.113.1", trusted=("10.0.0.0/8",)) == PEER
+    assert await where(peer=None) is None
+    assert await where(peer=("/run/gateway.sock", 0)) == "/run/gateway.sock"
+    assert await where("203.0.113.1", peer=None, trusted=("0.0.0.0/0",)) is None
+
+
+async def test_or_where_a_trusted_proxy_says() -> None:
+    trusted = ("192.0.2.0/24", "2001:db8::/32")
+    assert await where("203.0.113.1", trusted=trusted) == "203.0.113.1"
+    assert await where("127.0.0.1, 203.0.113.1, 192.0.2.9", trusted=trusted) == "203.0.113.1"
+    assert await where("127.0.0.1, 203.0.113.1", "2001:db8::9", trusted=trusted) == "203.0.113.1"
+    assert await where("unknown", trusted=trusted) is None
+    assert await where(trusted=trusted) == PEER
+    assert await where("203.0.113.1", peer=("::ffff:192.0.2.7", 1), trusted=trusted) == "203.0.113.1"
+
+
+@pytest.mark.parametrize("addresses", [(PEER,), ("198.51.100.0/24", "192.0.2.0/24"), ("0.0.0.0/0",)])
+async def test_a_key_opens_where_it_may_be_used(addresses: tuple[str, ...]) -> None:
+    assert (await called(bound(*addresses))).authenticated
+
+
+async def test_a_mapped_address_is_the_one_inside() -> None:
+    """What a socket for both kinds tells of an IPv4 caller."""
+    assert (await called(bound("192.0.2.0/24"), peer=(f"::ffff:{PEER}", 1))).authenticated
+
+
+@pytest.mark.parametrize("addresses", [("192.0.2.8",), ("198.51.100.0/24",), ("::/0",), ()])
+async def test_and_nowhere_else(addresses: tuple[str, ...]) -> None:
+    with pytest.raises(GatewayError) as caught:
+        await called(bound(*addresses))
+    assert caught.value.code is Code.ADDRESS_NOT_ALLOWED
+
+
+async def test_a_header_does_not_move_a_caller_to_where_the_key_is_good() -> None:
+    for config in ({}, {"trusted_proxies": ("10.0.0.0/8",)}):
+        with pytest.raises(GatewayError) as caught:
+            await called(bound("203.0.113.1"), "203.0.113.1", **config)
+        assert caught.value.code is Code.ADDRESS_NOT_ALLOWED
+    assert (await called(bound("203.0.113.1"), "203.0.113.1", trusted_proxies=(PEER,))).authenticated
+
+
+@pytest.mark.parametrize("peer", [None, ("", 0), ("somewhere", 1), ("/run/gateway.sock", 0)])
+async def test_a_caller_whose_place_nobody_knows_is_not_where_a_key_is_bound_to(peer: object) -> None:
+    with pytest.raises(GatewayError) as caught:
+        await called(bound("0.0.0.0/0", "::/0"), peer=peer)
+    assert caught.value.code is Code.ADDRESS_NOT_ALLOWED
+    assert (await called(Parts(), peer=peer)).authenticated
+
+
+async def test_the_place_is_known_of_those_who_are_refused_too() -> None:
+    """It is what an auditor asks for first."""
+    request = Request("/do", headers={"authorization": "Bearer wrong"})
+    with pytest.raises(GatewayError):
+        await request.through(linked(Parts()))
+    assert exchange(request).client_address == PEER
+
+
+async def test_who_is_elsewhere_does_not_learn_that_the_tenant_is_suspended() -> None:
+    with pytest.raises(GatewayError) as caught:
+        await called(bound("198.51.100.1", tenants={"default": {"suspended": True}}))
+    assert caught.value.code is Code.ADDRESS_NOT_ALLOWED
+
+
+@pytest.mark.parametrize("proxy", ["10.0.0.1/8", "proxy.test", ""])
+def test_a_proxy_that_is_no_address_is_refused_when_the_file_is_read(proxy: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match="`trusted_proxies`"):
+        msgspec.convert({"trusted_proxies": ["192.0.2.1", proxy]}, TenancyConfig)

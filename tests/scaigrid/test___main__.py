@@ -74,3 +74,14 @@ def test_an_intruder_with_one_of_our_names_is_named(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "the package `adapters` in this environment belongs to" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "file"),
+    [("", "config/scaigrid.yaml"), ("--schema", "config/scaigrid.schema.json"), ("--openapi", "docs/openapi.json")],
+)
+def test_the_files_that_are_written_from_the_code_are_what_it_prints(
+    option: str, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["manual", *filter(None, [option])]) == 0
+    assert capsys.readouterr().out == (ROOT / file).read_text()

@@ -1,7 +1,7 @@
 import pytest
 
 from scaigrid.errors import Code, GatewayError
-from scaigrid.health import FAILURES_TO_OPEN, LONGEST_OPEN_SECONDS, OPEN_SECONDS, Health
+from scaigrid.health import FAILURES_TO_OPEN, LONGEST_OPEN_SECONDS, OPEN_SECONDS, Health, Report
 from tests.harness.services import Parts
 
 FAULTS = (Code.BACKEND_ERROR, Code.BACKEND_TIMEOUT, Code.BACKEND_RATE_LIMITED, Code.UPSTREAM_SHAPE_MISMATCH)
@@ -206,3 +206,32 @@ def test_one_backend_s_failures_are_not_another_s(story: Story) -> None:
     other = story.parts.snapshot.backends[1]
     assert story.health.reason_to_skip(other, story.now) is None
     assert story.health.status(other.id, story.now) == "healthy"
+
+
+def test_a_report_of_a_backend_that_nobody_has_asked_says_that_nothing_is_wrong(story: Story) -> None:
+    assert story.health.report(story.backend.id, story.now) == Report()
+
+
+def test_a_report_keeps_the_last_error_until_there_is_another(story: Story) -> None:
+    story.call(Code.BACKEND_TIMEOUT)
+    failed_at = story.now
+    story.now += 5
+    story.call()
+    story.begin()
+    report = story.health.report(story.backend.id, story.now)
+    assert report == Report(inflight=1, last_error=Code.BACKEND_TIMEOUT, last_error_at=failed_at)
+    story.end(Code.BACKEND_ERROR)
+    report = story.health.report(story.backend.id, story.now)
+    assert (report.status, report.breaker, report.failures) == ("degraded", "closed", 1)
+    assert (report.last_error, report.last_error_at) == (Code.BACKEND_ERROR, story.now)
+
+
+def test_a_report_says_how_the_breaker_is(story: Story) -> None:
+    story.fail()
+    report = story.health.report(story.backend.id, story.now)
+    assert (report.status, report.breaker, report.open_until) == ("unavailable", "open", story.now + OPEN_SECONDS)
+    story.now += OPEN_SECONDS
+    report = story.health.report(story.backend.id, story.now)
+    assert (report.status, report.breaker, report.open_until) == ("unavailable", "half_open", None)
+    story.call()
+    assert story.health.report(story.backend.id, story.now).breaker == "closed"

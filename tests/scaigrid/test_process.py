@@ -90,3 +90,25 @@ def test_elsewhere_than_on_linux_nothing_happens(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sys, "platform", "darwin")
     # A parent that is not ours would mean death where it were looked at.
     die_with_parent(os.getpid())
+
+
+def test_a_fork_ends_when_it_is_told_to_however_young_it_is_and_its_parent_goes_on_as_it_did() -> None:
+    script = """
+import os, signal
+from scaigrid.process import mortal_from_birth
+heard = []
+signal.signal(signal.SIGTERM, lambda *_: heard.append(os.getpid()))
+mortal_from_birth()
+for _ in range(50):
+    pid = os.fork()
+    if pid == 0:
+        signal.pause()
+        os._exit(0)
+    os.kill(pid, signal.SIGTERM)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGTERM
+os.kill(os.getpid(), signal.SIGTERM)
+assert heard == [os.getpid()]
+print("done")
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.stdout, ended.returncode) == ("done\n", 0), ended.stderr

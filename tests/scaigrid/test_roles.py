@@ -1,6 +1,6 @@
 import pytest
 
-from scaigrid.roles import ROLES, permissions
+from scaigrid.roles import ROLES, permissions, spread
 
 PUBLISHED = {
     "tenant_viewer": ["accounting:view_own", "models:list"],
@@ -62,3 +62,11 @@ def test_no_role_allows_nothing() -> None:
 def test_a_role_that_is_not_published_is_an_error() -> None:
     with pytest.raises(KeyError, match="tenant_owner"):
         permissions(["tenant_user", "tenant_owner"])
+
+
+def test_a_permission_goes_as_far_as_the_widest_role_that_gives_it() -> None:
+    found = spread(["partner_viewer", "tenant_admin"])
+    assert set(found) == permissions(["partner_viewer", "tenant_admin"])
+    assert (found["users:manage"], found["models:list"]) == ("tenant", "partner")
+    assert spread(["tenant_admin", "partner_viewer"]) == found
+    assert set(spread(["super_admin", "tenant_admin"]).values()) == {"platform"}

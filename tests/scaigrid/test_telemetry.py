@@ -74,14 +74,6 @@ async def test_a_reading_at_the_time_of_the_scrape_is_the_present_one() -> None:
     assert found.value("scaigrid_backend_inflight_requests", backend_id="be_2") == 7
 
 
-async def test_a_counter_that_is_read_at_the_scrape_is_one() -> None:
-    telemetry = Telemetry()
-    telemetry.on_scrape("scaigrid_things", "Things.", ("of",), lambda: [(("x",), 4)], counter=True)
-    found = await metrics(telemetry)
-    assert found.value("scaigrid_things_total", of="x") == 4
-    assert "# TYPE scaigrid_things_total counter" in found.text
-
-
 async def test_what_has_to_be_asked_is_asked_ahead_of_each_scrape() -> None:
     telemetry = Telemetry()
     asked: list[float] = []
@@ -98,7 +90,16 @@ async def test_what_has_to_be_asked_is_asked_ahead_of_each_scrape() -> None:
 async def test_units_that_were_taken_are_told_by_level() -> None:
     telemetry = Telemetry()
     telemetry.taken["budget", "user", "cost"] = 270_000
-    assert (await metrics(telemetry)).value("scaigrid_taken_total", of="budget", level="user", kind="cost") == 270_000
+    found = await metrics(telemetry)
+    assert found.value("scaigrid_taken_total", of="budget", level="user", kind="cost") == 270_000
+    assert "# TYPE scaigrid_taken_total counter" in found.text
+
+
+async def test_whoever_is_alone_has_nobody_to_tell() -> None:
+    async def sleep(_: float) -> None:
+        raise AssertionError("it goes on")
+
+    await Telemetry().share(sleep)
 
 
 async def test_two_workers_of_one_process_share_no_registry() -> None:

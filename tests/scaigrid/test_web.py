@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from litestar import Router, delete, get, post
 
 from scaigrid.asgi import Message, Receive, Scope, Send
 from scaigrid.errors import Code, GatewayError
@@ -96,3 +97,26 @@ async def test_an_inference_surface_takes_posts_alone(method: str) -> None:
 async def test_a_stream_passes_piece_by_piece() -> None:
     sent = await ask(assemble(["/call"], streams, [], lifespan), "POST", "/call")
     assert [message.get("body") for message in sent[1:]] == [b"one", b"two", b""]
+
+
+@get("/things")
+async def things() -> None:
+    return None
+
+
+@post("/things")
+async def make() -> None:
+    return None
+
+
+@delete("/things")
+async def drop() -> None:
+    return None
+
+
+@pytest.mark.parametrize("control", [[things, make, drop], [Router("/", route_handlers=[things, make]), drop]])
+async def test_options_tells_every_method_of_a_path_wherever_it_was_declared(control: list[Any]) -> None:
+    """RFC 9110, section 10.2.1: `Allow` lists what the target supports."""
+    start, *_ = await ask(assemble([], streams, control, lifespan), "OPTIONS", "/things")
+    headers = dict(start["headers"])
+    assert (start["status"], headers[b"allow"]) == (204, b"DELETE, GET, OPTIONS, POST")

@@ -136,8 +136,28 @@ def test_a_sound_file_has_no_errors(tmp_path: Path) -> None:
             "server: { workers: 2 }\nusers:\n",
             (
                 "c.yaml:1: server.workers: 2 workers would each count by themselves on the memory store: "
-                "set `server.workers: 1`"
+                "set `store.type: valkey` with its `store.url`, or `server.workers: 1`"
             ),
+        ),
+        (
+            "users:\n",
+            "server: { workers: 2 }\nstore: { type: valkey, url: unix:///run/valkey/socket }\nusers:\n",
+            None,
+        ),
+        (
+            "users:\n",
+            "store: { type: valkey }\nusers:\n",
+            "c.yaml:1: store.url: needed: where the Valkey is, for example valkey://localhost:6379/0",
+        ),
+        (
+            "users:\n",
+            "store: { type: valkey, url: valkey://localhost:6379/zero }\nusers:\n",
+            "c.yaml:1: store.url: the path is the number of a database: /0",
+        ),
+        (
+            "users:\n",
+            "store: { url: valkey://localhost }\nusers:\n",
+            "c.yaml:1: store.url: the memory store has none: set `store.type: valkey`, or leave it out",
         ),
         (
             "users:\n  ann: {}\nkeys:\n",

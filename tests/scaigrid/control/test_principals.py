@@ -70,6 +70,24 @@ def test_the_key_before_a_rotation_is_good_until_its_end() -> None:
     assert old.key == new.key
 
 
+def test_a_key_that_somebody_of_less_reach_has_made_counts_no_role_beyond_it() -> None:
+    users = {"ann": entities.User(roles=("tenant_user", "partner_viewer"))}
+    groups = {"g": entities.Group(users=("ann",))}
+    mappings = {"m": entities.RoleMapping(group="g", role="partner_admin")}
+    keys = {"ann": _key("ann"), "made": entities.Key(user="ann", sha256=_digest("made").hex(), reach="tenant")}
+    snapshot = _snapshot(users=users, groups=groups, role_mappings=mappings, keys=keys)
+    own, made = snapshot.keys[_digest("ann")], snapshot.keys[_digest("made")]
+    assert (own.roles, own.reach) == (("tenant_user", "partner_viewer", "partner_admin"), "partner")
+    assert (made.roles, made.reach, made.permissions) == (("tenant_user",), "tenant", roles.ROLES["tenant_user"])
+    assert made.user == own.user
+
+
+def test_which_key_it_is_makes_no_difference_where_nobody_reaches_beyond() -> None:
+    keys = {"ann": _key("ann"), "made": entities.Key(user="ann", sha256=_digest("made").hex(), reach="partner")}
+    snapshot = _snapshot(keys=keys)
+    assert snapshot.keys[_digest("made")].roles == snapshot.keys[_digest("ann")].roles == ("tenant_user",)
+
+
 @pytest.mark.parametrize("suspended", ["partners", "tenants"])
 def test_the_users_of_a_suspended_tenant_or_partner_are_suspended(suspended: str) -> None:
     sections: dict[str, Any] = {

@@ -155,3 +155,40 @@ def test_what_nobody_uses_may_go() -> None:
 
 def test_every_kind_of_price_is_a_price() -> None:
     assert _found("model", docs.Model(name="m", prices=terms.Prices(input=Decimal(1)))) == {}
+
+
+OWN = STATE.after(
+    [Resource(kind="model", id="model_own", origin="api", document=docs.Model(name="tenant/a/own", unpriced="free"))],
+    (),
+    1,
+)
+
+
+def test_a_party_keeps_the_name_that_stands_in_the_slugs_of_its_models() -> None:
+    partner = _id("partner", "default")
+    renamed = docs.Tenant(name="z", partner_id=partner)
+    assert _found("tenant", renamed, A, STATE) == {}
+    assert "tenant/a/own" in _found("tenant", renamed, A, OWN)["slug"]
+    assert _found("tenant", docs.Tenant(name="a", partner_id=partner, suspended=True), A, OWN) == {}
+    assert _found("tenant", renamed, B, OWN) == {}
+
+
+def test_a_party_with_models_of_its_own_is_in_use() -> None:
+    fresh = docs.Tenant(name="fresh", partner_id=_id("partner", "default"))
+    tenant = Resource(kind="tenant", id="tenant_x", origin="api", document=fresh)
+    model = docs.Model(name="tenant/fresh/own", unpriced="free")
+    state = STATE.after([tenant], (), 1)
+    in_use(tenant, state)
+    state = state.after([Resource(kind="model", id="model_x", origin="api", document=model)], (), 2)
+    with pytest.raises(GatewayError) as caught:
+        in_use(tenant, state)
+    assert caught.value.code is Code.CONFLICT
+    assert [detail.field for detail in caught.value.details] == ["model"]
+
+
+def test_a_backend_goes_to_no_provider_that_cannot_serve_its_models() -> None:
+    route = _route("vectors", docs.Target(backend_id=_id("backend", "one")))
+    state = STATE.after([Resource(kind="route", id="route_x", origin="api", document=route)], (), 1)
+    moved = docs.Backend(name="one", provider_id=_id("provider", "claude"), model="m")
+    assert _found("backend", moved, _id("backend", "one"), STATE) == {}
+    assert "vectors" in _found("backend", moved, _id("backend", "one"), state)["provider_id"]

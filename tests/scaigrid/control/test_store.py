@@ -1,6 +1,7 @@
 """The state in the database: read whole, read on, and changed by one at a time; on both databases."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -160,8 +161,9 @@ async def test_the_latest_use_of_a_key_is_kept(database_url: str) -> None:
         assert await plane.store.uses(["b"]) == {"b": 30.0}
 
 
-async def test_a_database_that_is_not_there_is_the_store_s_fault() -> None:
-    engine = create_engine("sqlite+aiosqlite:////nowhere/at/all.db")
+async def test_a_database_that_cannot_be_used_is_the_store_s_fault(tmp_path: Path) -> None:
+    (tmp_path / "none.db").write_text("no database at all, but long enough to be looked into " * 20)
+    engine = create_engine(f"sqlite+aiosqlite:///{tmp_path / 'none.db'}")
     store = ControlStore(engine, Codec(VAULT), StillClock())
     for asked in (store.load(), store.epoch(), store.used({"a": 1.0})):
         with pytest.raises(GatewayError) as caught:

@@ -31,6 +31,7 @@ class Home(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     owner: str
     pets: Annotated[tuple[Cat | Dog, ...], Meta(max_length=3)] = ()
     size: Annotated[float, Meta(ge=0, le=10)] | None = None
+    price: Annotated[float, Meta(gt=0)] = 1.0
     open: bool = True
     color: Literal["red", "blue"] = "red"
     tags: Annotated[dict[Annotated[str, Meta(max_length=3)], str], Meta(max_length=2)] = {}
@@ -70,6 +71,7 @@ FAULTS: list[tuple[Any, list[str]]] = [
         ["pets[0].age must be an integer", "pets[1].age must be an integer"],
     ),
     ({"owner": "", "size": -1}, ["size must be at least 0"]),
+    ({"owner": "", "price": 0}, ["price must be greater than 0"]),
     ({"owner": "", "size": float("inf")}, ["size must be a number within range"]),
     ({"owner": "", "color": "green"}, ['color must be one of "blue", "red"']),
     ({"owner": "", "color": 1}, ['color must be one of "blue", "red"']),

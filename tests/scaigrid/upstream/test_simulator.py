@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openai.types import Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from scaigrid.adapter import Header, UpstreamRequest
 from scaigrid.upstream.port import Upstream, UpstreamTooLarge
-from scaigrid.upstream.simulated import NOTICE
+from scaigrid.upstream.simulated import MODELS, NOTICE
 from scaigrid.upstream.simulator import PACE, SimulatorUpstream
 from tests.harness.answers import chunks, gather
 
@@ -179,7 +180,18 @@ async def test_what_openai_documents_is_taken_without_effect() -> None:
     assert body["choices"][0]["message"]["content"] == f"{NOTICE} You said: Hi you"
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "/completions"), ("GET", "/chat/completions")], ids=range(2))
+async def test_it_lists_its_models_as_the_sdk_reads_them() -> None:
+    status, body = await answer(b"", path="/models", method="GET")
+    assert (status, body["object"]) == (200, "list")
+    read = [Model.model_validate(entry) for entry in body["data"]]
+    assert [(one.id, one.owned_by) for one in read] == [(name, "scaigrid-simulator") for name in MODELS]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/completions"), ("GET", "/chat/completions"), ("POST", "/models"), ("GET", "/models/one")],
+    ids=range(4),
+)
 async def test_there_is_nothing_at_any_other_place(method: str, path: str) -> None:
     status, refusal = await answer(CHAT, path=path, method=method)
     assert status == 404

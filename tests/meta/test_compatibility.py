@@ -1,0 +1,38 @@
+"""What was released stays: the API of this checkout breaks no client of the last release."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.harness.checkout import ROOT
+from tests.harness.compatibility import Break, breaks
+
+CURRENT = ROOT / "docs" / "openapi.json"
+RELEASED = ROOT / "docs" / "released" / "openapi.json"
+
+ACCEPTED: dict[Break, str] = {}
+"""Breaks that were decided on, each with its reason; emptied at the next release."""
+
+
+def document(path: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+@pytest.fixture(scope="module")
+def found() -> list[Break]:
+    return breaks(document(RELEASED), document(CURRENT))
+
+
+def test_nothing_breaks_a_client_of_the_last_release(found: list[Break]) -> None:
+    assert [str(one) for one in found if one not in ACCEPTED] == []
+
+
+def test_a_break_that_was_decided_on_is_one(found: list[Break]) -> None:
+    assert [str(one) for one in ACCEPTED if one not in found] == []
+
+
+def test_the_documents_compared_are_not_empty() -> None:
+    for path in (RELEASED, CURRENT):
+        assert len(document(path)["paths"]) > 10
