@@ -102,7 +102,10 @@ class Limiter(Protocol):
         ...
 
     async def lost(self) -> None:
-        """Returns once a preset is due again, because the store has lost what it held or could not be reached."""
+        """Returns once a preset is due again, because the store has lost what it held or could not be reached.
+
+        The ledger is asked after that, and has by then what ended before: it is not added a second time.
+        """
         ...
 
     async def spent(self, buckets: Sequence[Bucket]) -> Mapping[str, tuple[int, int]]:

@@ -43,6 +43,8 @@ _STDOUT = 1
 _DRAIN_SECONDS = 10.0
 _RETRY_FIRST = 0.1
 _RETRY_MOST = 2.0
+_OTHERS_SECONDS = 1.0
+"""Within which every worker has written what it journalled, several times over."""
 
 
 class Runtime:
@@ -170,8 +172,11 @@ class Runtime:
         """Counts all budgets anew whenever the store has lost what it held; until then it gives nothing out."""
         while True:
             await self._limiter.lost()
+            # What is in a journal alone has been spent too; each worker brings its own to the ledger.
+            await asyncio.sleep(_OTHERS_SECONDS)
+            # Still so, and from now on the ledger is asked
+            await self._limiter.lost()
             try:
-                # What is in the journal alone has been spent too
                 if await self._writer.drain(_DRAIN_SECONDS):
                     funds = self.services.current.snapshot.funds
                     await self._limiter.preset(await self._spent(funds, self.services.clock.now()))

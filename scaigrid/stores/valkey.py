@@ -95,6 +95,8 @@ class ValkeyLimiter:
         self._to_preset = asyncio.Event()
         self._ending: dict[str, tuple[Part, ...]] = {}
         """By lease, what the server has not yet said that it heard; oldest first."""
+        self._in_ledger: frozenset[str] = frozenset()
+        """Those that ended before the present rebuilding began: the ledger has counted them by then."""
         self._ended = asyncio.Event()
 
     # -- the port ----------------------------------------------------------------------------------------------------
@@ -164,6 +166,9 @@ class ValkeyLimiter:
         except GatewayError:
             self._to_preset.set()
             raise
+        if not self._epoch:
+            for lease in self._in_ledger & self._ending.keys():
+                del self._ending[lease]
         self._epoch, self._served = epoch, True
         self._to_preset.clear()
         self._say_again(wire)
@@ -183,6 +188,7 @@ class ValkeyLimiter:
         while not self._to_preset.is_set() or self._link.wire is None:
             await self._to_preset.wait()
             await self._link.connected()
+        self._in_ledger = frozenset(self._ending)
 
     async def check(self) -> str:
         """`ok`, once the server has just done what every call has it do."""

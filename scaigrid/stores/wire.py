@@ -21,7 +21,7 @@ Reply: TypeAlias = bytes | int | list["Reply"] | None
 
 _CONNECT_SECONDS: Final = 2.0
 _LOOK_AGAIN: Final = 0.005
-"""Where the loop was busy for longer than a call may wait, the server has had no time at all: it is given this much."""
+"""At least so many seconds after its time is up, it is looked whether the answer has not come after all."""
 _UNFIT: Final = (
     "BUSY",
     "CLUSTERDOWN",
@@ -102,14 +102,15 @@ class Wire(asyncio.Protocol):
         if not self._waiting:
             return
         answer, ends = self._waiting[0]
+        left = ends - self._loop.time()
         if answer is oldest:
             self.close(f"no answer within {self._timeout:g} s")
-            return
-        left = ends - self._loop.time()
-        if left > 0:
+        elif left > 0:
             self._timer = self._loop.call_later(left, self._look)
         else:
-            self._timer = self._loop.call_later(_LOOK_AGAIN, self._look, answer)
+            # A loop that was busy for so long has perhaps not even sent it: the server is given that time once more.
+            again = min(max(-left, _LOOK_AGAIN), self._timeout)
+            self._timer = self._loop.call_later(again, self._look, answer)
 
     # -- asyncio.Protocol --------------------------------------------------------------------------------------------
 

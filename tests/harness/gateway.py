@@ -50,14 +50,18 @@ class Gateway:
         *,
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        text: str | None = None,
     ) -> None:
-        """`config` without its `server` section's port and directory, unless it says them itself."""
+        """`config` without its `server` section's port and directory, unless it says them itself.
+
+        `text` is what the file has instead of it: one whose data directory is `./data`.
+        """
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.file = directory / "gateway.yaml"
         self.port: int = 0
         self._server: dict[str, Any] = {"data_dir": str(directory / "data"), **config.get("server", {})}
-        self._config = {**config, "server": self._server}
+        self._text = json.dumps({**config, "server": self._server}) if text is None else text
         self.data = Path(self._server["data_dir"])
         self._arguments = arguments
         self._environment = {**os.environ, **(environment or {})}
@@ -86,7 +90,7 @@ class Gateway:
     def spawn(self) -> subprocess.Popen[bytes]:
         """Starts it, in a process group of its own, and does not wait."""
         self.port = self._server.get("port") or free_port()
-        self.file.write_text(json.dumps(self._config))
+        self.file.write_text(self._text)
         command = [*_BOUND, sys.executable, "-m", "scaigrid", "serve", str(self.file), "--port", str(self.port)]
         with self._out.open("ab") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(

@@ -54,10 +54,13 @@ class Planted(msgspec.Struct, frozen=True):
         return kept
 
 
-def plant(client: httpx.Client) -> tuple[Planted, list[str]]:
-    """Makes two of each, one to stay and one to be deleted; beside them, why what could not be made could not."""
-    stays, refused = _made(client, "stays", None)
-    goes, refused_too = _made(client, "goes", stays)
+def plant(client: httpx.Client, mark: str = "planted") -> tuple[Planted, list[str]]:
+    """Makes two of each, one to stay and one to be deleted; beside them, why what could not be made could not.
+
+    `mark` is in their names, so that each of several plantings in one gateway finds its names free.
+    """
+    stays, refused = _made(client, f"{mark}-stays", None)
+    goes, refused_too = _made(client, f"{mark}-goes", stays)
     rows = ((f"{row.method.upper()} {row.path}", _address(row, stays, goes)) for row in OPERATIONS)
     addresses = {name: found for name, found in rows if found}
     return msgspec.structs.replace(stays, addresses=addresses), [*refused, *refused_too]

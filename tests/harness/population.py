@@ -8,7 +8,7 @@ PROVIDER_KEY: Final = "pk-of-the-provider-not-to-be-seen"
 
 
 def population(*, partners: int = 3, tenants: int = 30, users: int = 300, provider: str) -> dict[str, Any]:
-    """The sections of a file. Tenants and users are spread evenly; each user has a key, each tenant what it may have."""
+    """The sections of a file. Tenants and users are spread evenly; each user has a key, each tenant a bit of all."""
     made: dict[str, Any] = {
         "partners": {f"partner-{n}": {"display_name": f"Partner {n}", "limits": UNLIMITED} for n in range(partners)},
         "tenants": {},

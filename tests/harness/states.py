@@ -114,6 +114,7 @@ _JSON: st.SearchStrategy[Any] = st.recursive(
 )
 _SECRETS = st.text(st.sampled_from(sorted(set(printable) - set("\r\n\t\x0b\x0c"))), min_size=1, max_size=20).map(Secret)
 _MAYBE = st.one_of(st.none(), TEXTS)
+_Subject = Literal["partner", "tenant", "user", "key", "model"]
 _SPLIT: Final[tuple[Origin, Origin]] = ("config", "api")
 
 
@@ -130,7 +131,7 @@ class _World:
         made = Resource(
             kind=kind,
             id=id_ or self._id(kind, document.name),
-            origin=origin or self.draw(st.sampled_from(_SPLIT)),
+            origin=self.draw(st.sampled_from(_SPLIT)) if origin is None else origin,
             document=document,
         )
         if made.is_a.unique and (kind, made.owner, made.name) in self.taken:
@@ -319,8 +320,7 @@ def _keys(world: _World) -> None:
 
 def _budgets(world: _World, *, bounded: bool) -> None:
     draw = world.draw
-    scopes: tuple[Literal["partner", "tenant", "user", "key", "model"], ...]
-    scopes = ("partner", "tenant", "user", "key", "model")
+    scopes: tuple[_Subject, ...] = ("partner", "tenant", "user", "key", "model")
     for _ in world.rounds(2):
         scope = draw(st.sampled_from(scopes))
         subjects = world.ids("api_key" if scope == "key" else scope)

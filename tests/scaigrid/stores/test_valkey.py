@@ -489,16 +489,19 @@ async def test_a_server_that_starts_again_with_nothing_is_given_its_functions_an
 ) -> None:
     async with opened(server) as limiter:
         await limiter.preset({"fund": 1})
-        under_way = await taken(limiter, (fund(), 2))
+        earlier, later = [await taken(limiter, (fund(limit=10), 3)) for _ in range(2)]
         end(server)
         await unavailable(limiter, (fund(), 1))
         await says(limiter, "the store cannot be reached")
-        await limiter.settle(under_way, {"fund": 1})
+        await limiter.settle(earlier, {"fund": 1})
         server.start()
-        await rebuilt(limiter, fund=3)
-        assert NAME.encode() in server.command("FUNCTION", "LIST")[0]
-        # What ended meanwhile was not in the ledger yet
+        async with asyncio.timeout(PATIENCE):
+            await limiter.lost()
+        # From here on the ledger is asked: it has what ended before, and does not have this
+        await limiter.settle(later, {"fund": 2})
+        await limiter.preset({"fund": 2})
         assert await counted(limiter, fund()) == (4, 0)
+        assert NAME.encode() in server.command("FUNCTION", "LIST")[0]
         await taken(limiter, (fund(), 1))
         assert [line["event"] for line in logged] == ["store_lost", "store_found"]
 
