@@ -62,6 +62,11 @@ WIDTH: dict[Reach, int] = {"tenant": 0, "partner": 1, "platform": 2}
 """Orders reaches: each lies within those of a greater width."""
 
 
+def widest(reaches: Iterable[Reach]) -> Reach | None:
+    """The farthest of some reaches; None where there is none."""
+    return max(reaches, key=lambda reach: WIDTH[reach], default=None)
+
+
 def spread(roles: Iterable[str]) -> dict[str, Reach]:
     """How far each permission of `roles` goes: as far as the widest of those roles that give it.
 

@@ -22,9 +22,10 @@ SECONDS: Final = 15.0
 """For everything, however many pages there are."""
 LARGEST: Final = 8 * 1024 * 1024
 """Bytes of a page. The longest list that is known has some hundred models, each described at length."""
+LARGEST_ERROR: Final = 64 * 1024
+"""Bytes of an answer that says why there is none."""
 MOST_PAGES: Final = 20
 _CONNECT_SECONDS: Final = 5.0
-_LARGEST_ERROR: Final = 64 * 1024
 _TELLING: Final = 8
 """Characters from which on a credential could be recognised in a sentence."""
 
@@ -91,7 +92,7 @@ async def _refusal(adapter: Adapter, response: UpstreamResponse) -> str:
     if status in _REASONS:
         return f"{_REASONS[status]} ({status})"
     try:
-        body = await response.read(_LARGEST_ERROR)
+        body = await response.read(LARGEST_ERROR)
     except UpstreamFailure:
         body = b""
     said = adapter.error(status, response.headers, body)

@@ -50,6 +50,7 @@ _ABOUT = (
     "request may leave out and an answer has besides, new operations, new error codes, and new words where a set of "
     "them is marked `x-scaigrid-open`."
 )
+_CREDENTIALS = "An API key (`sgk_...`), or a token of an OpenID provider that the configuration names."
 _CAME = "X-Request-ID"
 _ALWAYS = frozenset({_CAME, "ETag"})
 """The headers that are there wherever they are listed."""
@@ -117,9 +118,7 @@ class _Document:
             "tags": [{"name": area.name, "description": area.about} for area in self._areas],
             "paths": paths,
             "components": {
-                "securitySchemes": {
-                    "key": {"type": "http", "scheme": "bearer", "description": "An API key: `sgk_...`."}
-                },
+                "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": _CREDENTIALS}},
                 "schemas": self._schemas.components,
                 "headers": {name: _header(name) for name in _HEADERS if name in self._headers},
                 "parameters": {name: node for name, node in _PARAMETERS.items() if name in self._parameters},

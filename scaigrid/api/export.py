@@ -13,8 +13,8 @@ from contextlib import aclosing, suppress
 from typing import Any, Literal
 
 import msgspec
-from litestar.types import Receive, Scope, Send
 
+from scaigrid.asgi import Receive, Scope, Send
 from scaigrid.errors import GatewayError
 from scaigrid.exchange import Exchange
 
@@ -50,7 +50,7 @@ class Download:
             leaving = asyncio.ensure_future(_left(receive))
             try:
                 async for piece in pieces:
-                    if leaving.done() or scope.get("method") == "HEAD":
+                    if leaving.done() or scope["method"] == "HEAD":
                         break
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
             finally:

@@ -51,7 +51,7 @@ class KeyBounds:
         _refuse((*self._capped(), *self._wider(key)))
 
     def may_open(self, key_id: str, key: docs.ApiKey) -> None:
-        """Raises AUTH_INSUFFICIENT_SCOPE where a key that is to get a new text, which the caller learns, can do more."""
+        """Raises AUTH_INSUFFICIENT_SCOPE where a key that gets a new text, which the caller learns, can do more."""
         capped = () if self._own_key is not None and self._own_key.id == key_id else self._capped()
         _refuse((*capped, *self._wider(key)))
 
@@ -71,10 +71,9 @@ class KeyBounds:
             key.addresses is None or not all(_lies_in(text, networks) for text in key.addresses)
         ):
             yield Detail("addresses", f"must lie in {', '.join(map(str, networks)) or 'none'}")
-        ends = principal.expires_at
-        if self._own_key is not None and ends is not None:
-            if key.expires_at is None or key.expires_at.timestamp() > ends:
-                yield Detail("expires_at", "must not be later than that of the key that asks")
+        ends = None if self._own_key is None else principal.expires_at
+        if ends is not None and (key.expires_at is None or key.expires_at.timestamp() > ends):
+            yield Detail("expires_at", "must not be later than that of the key that asks")
 
     def _capped(self) -> Iterator[Detail]:
         """A fault for each cap of the asking key."""

@@ -74,10 +74,10 @@ def sets(view: View, level: Level) -> bool:
 
 def _far(view: View) -> Reach | None:
     """The widest of what the caller may view or manage; None where that is its own alone."""
-    found = [reach for permission, reach in _VIEWS.items() if view.may(permission)]
+    found: list[Reach] = [reach for permission, reach in _VIEWS.items() if view.may(permission)]
     if view.may("accounting:manage_budgets"):
         found.append(_spread(view).get("accounting:manage_budgets", "tenant"))
-    return max(found, key=WIDTH.__getitem__, default=None)
+    return roles.widest(found)
 
 
 def _spread(view: View) -> Mapping[str, Reach]:

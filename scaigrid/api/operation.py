@@ -20,6 +20,7 @@ _GOVERNED = (
     Code.ADDRESS_NOT_ALLOWED,
     Code.RATE_LIMITED,
     Code.INTERNAL_ERROR,
+    Code.AUTH_BACKEND_UNAVAILABLE,
 )
 _TAKES_BODY = (Code.REQUEST_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE, Code.VALIDATION_ERROR)
 _CHANGES: frozenset[Method] = frozenset({"put", "patch", "delete"})

@@ -1,7 +1,8 @@
 """The table of endpoints and roles: who may do what, and how far, made from what each route declares."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 from litestar import Router
 from litestar.handlers import HTTPRouteHandler
@@ -13,7 +14,7 @@ from scaigrid.api.operation import Operation
 from scaigrid.api.operations import AREAS
 from scaigrid.api.requirement import Keyless, Requirement
 from scaigrid.dialects import DIALECTS
-from scaigrid.roles import REACH, WIDTH, Reach
+from scaigrid.roles import REACH, Reach
 
 Asked = Requirement | Keyless
 Address = tuple[str, str]
@@ -25,7 +26,7 @@ CALLING = Requirement("models:use")
 _PLAIN = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _PARAMETER = re.compile(r"{(\w+?)_?:\w+}")
 _OWN = frozenset({"accounting:view_own", "api_keys:manage", "models:list", "models:use", "modules:use"})
-"""Permissions that go no farther than the caller, whatever its roles: its usage, its keys, the models that it may use."""
+"""Permissions that go no farther than the caller, whatever its roles: its usage, its keys, the models it may use."""
 _NAMED: Mapping[str, Reach] = {"accounting:view_tenant": "tenant", "accounting:view_partner": "partner"}
 """Permissions that say themselves how far they go."""
 _FAR: Mapping[Reach, str] = {"tenant": "tenant", "partner": "partner", "platform": "all"}
@@ -78,8 +79,8 @@ def cell(asks: Asked, role: str | None) -> str:
     if not asks.permissions:
         return "own"
     held = [permission for permission in asks.permissions if permission in roles.ROLES[role]]
-    far = [_reach(permission, role) for permission in held]
-    widest = max((reach for reach in far if reach is not None), key=WIDTH.__getitem__, default=None)
+    far: list[Reach] = [reach for permission in held if (reach := _reach(permission, role)) is not None]
+    widest = roles.widest(far)
     return "own" if widest is None else _FAR[widest]
 
 
@@ -89,7 +90,8 @@ def written() -> str:
 
 
 def _asked_by(handler: HTTPRouteHandler, address: str) -> Asked:
-    guards = (guard for layer in reversed(handler.ownership_layers) for guard in layer.guards or ())
+    layers = cast("Sequence[Any]", handler.ownership_layers)
+    guards: Iterable[object] = (guard for layer in reversed(layers) for guard in layer.guards or ())
     found = next((guard for guard in guards if isinstance(guard, Requirement | Keyless)), None)
     if found is None:
         raise LookupError(f"{address} does not say what it asks of its caller: a Requirement, ANYONE or KEYLESS")

@@ -4,7 +4,7 @@ The limits lie in the documents of those parties. Here they stand side by side, 
 anything, and can be set by those who do not manage the parties themselves.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import msgspec
@@ -40,6 +40,7 @@ PATH = "/v1/rate-limits"
 _ONE = PATH + "/{scope_:str}/{scope_id:str}"
 
 _SCOPES: tuple[Scope, ...] = ("partner", "tenant", "user", "key")
+_BY_NAME: Mapping[str, Scope] = {scope: scope for scope in _SCOPES}
 _Limited = docs.Partner | docs.Tenant | docs.User | docs.ApiKey
 
 
@@ -170,7 +171,7 @@ def _party(view: View, place: _Place) -> Resource:
 
 def _seen(view: View, scope: str, scope_id: str) -> tuple[Scope, Resource]:
     """Raises NOT_FOUND for a party that is not there, or whose limits the caller does not see."""
-    level = next((known for known in _SCOPES if known == scope), None)
+    level = _BY_NAME.get(scope)
     if level is None:
         raise GatewayError(Code.NOT_FOUND, f"The scopes are {', '.join(_SCOPES)}.")
     kind = PARTIES[level]

@@ -45,8 +45,10 @@ class Requirement:
         if not self.permissions:
             return principal.reach
         far = roles.spread(principal.roles)
-        carried = [permission for permission in self.permissions if may(principal, permission)]
-        return max((far.get(permission, "tenant") for permission in carried), key=WIDTH.__getitem__, default="tenant")
+        carried: list[Reach] = [
+            far.get(permission, "tenant") for permission in self.permissions if may(principal, permission)
+        ]
+        return roles.widest(carried) or "tenant"
 
     def allows(self, role: str) -> bool:
         """Whether a published role by itself meets it."""

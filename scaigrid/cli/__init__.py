@@ -1,9 +1,10 @@
 """The commands, one file each: a new one is its file and a line here, in the order in which help lists them."""
 
-from scaigrid.cli import apply, check, export, history, manual, migrate, plan, reload, rollback, serve
+from scaigrid.cli import apply, check, export, history, init, keys, manual, migrate, plan, reload, rollback, serve
 from scaigrid.cli.command import Command
 
 COMMANDS: tuple[Command, ...] = (
+    init.COMMAND,
     serve.COMMAND,
     check.COMMAND,
     migrate.COMMAND,
@@ -14,4 +15,5 @@ COMMANDS: tuple[Command, ...] = (
     history.COMMAND,
     rollback.COMMAND,
     reload.COMMAND,
+    keys.COMMAND,
 )

@@ -49,7 +49,7 @@ def _table(rows: list[tuple[str, ...]]) -> list[str]:
 
 COMMAND = Command(
     name="history",
-    help="list the configurations that were applied, the latest first (the last hundred are kept)",
+    help="list the configurations that were applied, the latest first (the last fifty are kept)",
     arguments=_arguments,
     run=_run,
 )

@@ -14,22 +14,27 @@ _ONCE = "This is the only time that it is shown: only its SHA-256 is kept."
 
 
 def _arguments(parser: ArgumentParser) -> None:
+    # No option may be shortened: `--key` would be taken for `--key-file`, and somebody would give a key there.
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    create = actions.add_parser("create", help="make a key, and show it once")
+    create = actions.add_parser("create", allow_abbrev=False, help="make a key, and show it once")
     create.add_argument("name", help="for people: what the key is for")
     create.add_argument("--user", help="whose it is, by id or name; left out: yours")
     create.add_argument("--expires-at", metavar="TIME", help="ISO 8601 with an offset: 2027-01-31T00:00:00Z")
-    create.add_argument("--scope", action="append", metavar="PERMISSION", help="carry this permission alone; repeatable")
+    create.add_argument(
+        "--scope", action="append", metavar="PERMISSION", help="carry this permission alone; repeatable"
+    )
     create.add_argument("--model", action="append", metavar="SLUG", help="use this model alone; repeatable")
     create.add_argument("--address", action="append", metavar="NET", help="be used from there alone; repeatable")
     create.add_argument("--requests-per-minute", type=int, metavar="N", help="the most requests in a minute")
-    listing = actions.add_parser("list", help="list the keys that you see")
+    listing = actions.add_parser("list", allow_abbrev=False, help="list the keys that you see")
     listing.add_argument("--user", help="those of one user, by id or name")
     listing.add_argument("--status", choices=("active", "expired", "revoked"), help="those of one status")
-    rotate = actions.add_parser("rotate", help="give a key another text, and show it once")
+    rotate = actions.add_parser("rotate", allow_abbrev=False, help="give a key another text, and show it once")
     rotate.add_argument("id", help="the id of the key")
-    rotate.add_argument("--overlap", type=int, default=0, metavar="SECONDS", help="for how long the old one still opens")
-    revoke = actions.add_parser("revoke", help="refuse a key from now on")
+    rotate.add_argument(
+        "--overlap", type=int, default=0, metavar="SECONDS", help="for how long the old one still opens"
+    )
+    revoke = actions.add_parser("revoke", allow_abbrev=False, help="refuse a key from now on")
     revoke.add_argument("id", help="the id of the key")
     for action, run in ((create, _create), (listing, _list), (rotate, _rotate), (revoke, _revoke)):
         remote_arguments(action)
@@ -73,7 +78,7 @@ def _list(remote: Remote, given: Namespace) -> None:
 def _rotate(remote: Remote, given: Namespace) -> None:
     made = remote.post(f"{_PATH}/{_segment(given.id)}/rotate", {"overlap_seconds": given.overlap})
     _show(made, given, "Rotated")
-    if made["previous_until"] and not given.json:
+    if made["previous_until"] and not (given.json or given.quiet):
         print(f"The old one still opens until {_time(made['previous_until'])}.", file=sys.stderr)
 
 

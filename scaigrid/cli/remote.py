@@ -1,5 +1,8 @@
-"""A running gateway, for commands that ask its API. Who asks is in the environment or a file, never on the command line:
-that one is in the shell's history, and everybody on the machine sees it."""
+"""A running gateway, for commands that ask its API.
+
+Who asks is in the environment or in a file, never on the command line: that one is in the shell's history, and
+everybody on the machine sees it.
+"""
 
 import os
 from argparse import ArgumentParser, Namespace
@@ -11,6 +14,7 @@ from urllib.parse import urlsplit
 
 from scaigrid.cli.command import WRONG, Failed
 from scaigrid.cli.paint import harmless
+from scaigrid.secrets import masked
 
 if TYPE_CHECKING:
     import httpx
@@ -51,8 +55,11 @@ class Remote:
         asked = {name: value for name, value in query.items() if value}
         while True:
             page = self._ask("GET", path, query=asked)
-            yield from page["data"]["items"]
-            following = page["pagination"]["next_cursor"]
+            try:
+                items, following = page["data"]["items"], page["pagination"]["next_cursor"]
+            except (KeyError, TypeError) as error:
+                raise self._stranger() from error
+            yield from items
             if following is None:
                 return
             asked["cursor"] = following
@@ -70,14 +77,15 @@ class Remote:
             raise Failed(f"scaigrid: {self._url} cannot be reached: {why}: is the gateway running there?") from error
         try:
             told: dict[str, Any] = msgspec.json.decode(answer.content, type=dict[str, Any])
-            if answer.is_success:
+            if answer.is_success and "data" in told:
                 return told
-            raise Failed(_refusal(told["error"], told["meta"]["request_id"]))
+            refusal = _refusal(told["error"], told["meta"]["request_id"])
         except (msgspec.DecodeError, KeyError, TypeError) as error:
-            raise Failed(
-                f"scaigrid: {self._url} does not answer as ScaiGrid does (status {answer.status_code}): is that its "
-                "address?"
-            ) from error
+            raise self._stranger(answer.status_code) from error
+        raise Failed(refusal)
+
+    def _stranger(self, status: int = 200) -> Failed:
+        return Failed(f"scaigrid: {self._url} does not answer as ScaiGrid does (status {status}): is that its address?")
 
 
 @contextmanager
@@ -91,7 +99,9 @@ def connected(given: Namespace) -> Generator[Remote]:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError
     except ValueError:
-        raise Failed(f"scaigrid: --url: {harmless(url)} is no address: http://HOST:PORT or https://HOST", WRONG) from None
+        raise Failed(
+            f"scaigrid: --url: {harmless(url)} is no address: http://HOST:PORT or https://HOST", WRONG
+        ) from None
     import httpx
 
     from scaigrid import __version__
@@ -114,7 +124,8 @@ def _key(file: Path | None) -> str:
         if not key.strip():
             raise Failed(f"scaigrid: set {KEY} to your API key, or give --key-file FILE", WRONG)
     else:
-        source = f"--key-file: {file}"
+        # People give the key itself where its file is meant.
+        source = f"--key-file: {masked(harmless(str(file)))}"
         try:
             key = file.read_text()
         except (OSError, UnicodeDecodeError) as error:

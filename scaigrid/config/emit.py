@@ -5,11 +5,11 @@ other readers of YAML do. `${` is written `$${` in values. Texts of several line
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import yaml
@@ -27,14 +27,14 @@ _WIDTH = 2**30
 """No line is broken where the text has no break."""
 
 # libyaml where PyYAML was built with it, some ten times faster.
-_DUMPER: type[yaml.SafeDumper] | type[yaml.CSafeDumper] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+DUMPER: type[yaml.SafeDumper] | type[yaml.CSafeDumper] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _RESOLVER: Any = yaml.resolver.Resolver()
 
 
 def written(tree: yaml.MappingNode) -> str:
     """The text of a tree that was made here."""
-    text: str = yaml.serialize(tree, Dumper=_DUMPER, allow_unicode=True, width=_WIDTH)
-    return text
+    serialize = cast("Callable[..., str]", yaml.serialize)  # pyright: ignore[reportUnknownMemberType] - partly untyped
+    return serialize(tree, Dumper=DUMPER, allow_unicode=True, width=_WIDTH)
 
 
 def mapping(entries: Mapping[str, yaml.Node]) -> yaml.MappingNode:
@@ -47,9 +47,9 @@ def of_value(value: object) -> yaml.Node:
         case msgspec.Struct():
             return mapping({name: of_value(found) for name, found in _said(value).items()})
         case dict():
-            return mapping({str(name): of_value(found) for name, found in value.items()})
+            return mapping({name: of_value(found) for name, found in cast("dict[str, object]", value).items()})
         case tuple() | list():
-            return _sequence([of_value(one) for one in value])
+            return _sequence([of_value(one) for one in cast("Sequence[object]", value)])
         case Secret():
             return _text(value.reveal())
         case Enum():

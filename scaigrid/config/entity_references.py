@@ -68,7 +68,7 @@ def _names(config: schema.Config) -> Iterable[Fault]:
     """Names that are not the handle; whether they are taken is judged when it is planned."""
     for section, _, entries in _sections(config):
         for handle, entry in entries.items():
-            if entry.name is not None and not entry.name.isprintable():
+            if entry.name is not None and entry.origin == "config" and not entry.name.isprintable():
                 yield (section, handle, "name"), "must be printable"
             if entry.origin == "api" and entry.id is None:
                 yield (section, handle, "origin"), "`api` needs the `id` of what the API made"

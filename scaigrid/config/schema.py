@@ -77,7 +77,8 @@ class Database(Strict):
     Left out: a key of its own in the data directory, which is made at the first start. Needed with a database server,
     whose gateways have to share it."""
     previous_encryption_keys: tuple[Secret, ...] = ()
-    """Keys that still open what they encrypted. `scaigrid apply` encrypts everything anew with `encryption_key`."""
+    """Keys that still open what they encrypted. `scaigrid apply`, as well as a start, encrypts everything anew with
+    `encryption_key`; then they can go."""
 
 
 class Store(Strict):

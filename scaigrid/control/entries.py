@@ -4,7 +4,7 @@ What a document and its entry call the same is the same; only the rest is writte
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -65,18 +65,18 @@ class Writer:
         """The entry from which the resource would be declared again."""
         document, handle = resource.document, self._handles[resource.id]
         entity = ENTITIES[type(document)]
-        said = dict(self._said(document))
+        said: dict[str, Any] = dict(self.said(document))
         if isinstance(document, docs.Model):
             said["route"] = self._route(resource)
         follows = resource.origin == "config" and declared_id(resource.is_a.prefix, handle) == resource.id
-        own = {
+        own: dict[str, Any] = {
             "id": None if follows else resource.id,
             "name": None if resource.name == handle else resource.name,
             "origin": resource.origin,
         }
         return entity(**{**said, **own})
 
-    def _said(self, document: docs.Document) -> Iterator[tuple[str, Any]]:
+    def said(self, document: docs.Document) -> Iterator[tuple[str, Any]]:
         """What an entry says of a document, by the names that the fields have there."""
         for field in document.__struct_fields__:
             value = getattr(document, field)
@@ -100,7 +100,7 @@ class Writer:
         if isinstance(value, docs.Amounts):
             return entities.KeyBudget(**msgspec.structs.asdict(value))
         if isinstance(value, dict):
-            return {name: self._plain(inner) for name, inner in value.items()}
+            return {name: self._plain(inner) for name, inner in cast("dict[str, object]", value).items()}
         return value
 
     def _route(self, model: Resource) -> entities.Route | None:

@@ -11,7 +11,7 @@ from scaigrid.control.plan import Plan
 from scaigrid.control.resource import Resource
 from scaigrid.db.models import applied
 
-KEPT = 100
+KEPT = 50
 """Entries; the oldest goes when another comes, for each holds everything that was declared."""
 
 
@@ -47,8 +47,8 @@ async def entries(connection: AsyncConnection, most: int = KEPT) -> Sequence[Ent
     columns = [applied.c[name] for name in Entry.__struct_fields__]
     rows = await connection.execute(select(*columns).order_by(applied.c.seq.desc()).limit(most))
     return [
-        Entry(**{**dict(row._mapping), "plan": msgspec.json.decode(row.plan, type=Plan)})  # noqa: SLF001 - its public name
-        for row in rows
+        Entry(**{**row, "plan": msgspec.json.decode(row["plan"], type=Plan)})  # pyright: ignore[reportArgumentType] - rows
+        for row in rows.mappings()
     ]
 
 

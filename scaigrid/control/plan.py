@@ -7,7 +7,7 @@ deployment, and from then on it is the API's to change and to delete. A route go
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -139,7 +139,10 @@ def _gone(state: State, wanted: Mapping[str, Resource]) -> list[Resource]:
 
 
 def _differ(there: Resource, wanted: Resource) -> bool:
-    return there.origin != wanted.origin or any(True for _ in _differing(there.document, wanted.document))
+    if there.origin != wanted.origin or there.document != wanted.document:
+        return True
+    # Only models have values of any kind in them, of which Python may take two for the same that are not.
+    return isinstance(wanted.document, docs.Model) and any(True for _ in _differing(there.document, wanted.document))
 
 
 def _changes(before: Resource, after: Resource, vault: Vault) -> Iterator[Field]:
@@ -151,14 +154,19 @@ def _changes(before: Resource, after: Resource, vault: Vault) -> Iterator[Field]
 
 def _differing(before: object, after: object, name: str = "") -> Iterator[tuple[str, object, object]]:
     """The innermost named parts in which two values differ."""
-    if isinstance(before, msgspec.Struct) and type(before) is type(after):
-        for field in before.__struct_fields__:
-            yield from _differing(getattr(before, field), getattr(after, field), f"{name}.{field}" if name else field)
-    elif isinstance(before, dict) and isinstance(after, dict):
-        for key in dict.fromkeys((*before, *after)):
-            yield from _differing(before.get(key), after.get(key), f"{name}.{key}")
+    old, new = _parts(before), _parts(after)
+    if old is not None and new is not None and type(before) is type(after):
+        for part in dict.fromkeys((*old, *new)):
+            yield from _differing(old.get(part), new.get(part), f"{name}.{part}" if name else part)
     elif not _equal(before, after):
         yield name, before, after
+
+
+def _parts(value: object) -> Mapping[str, object] | None:
+    """What a value is made of, by name; None for one that has no names in it."""
+    if isinstance(value, msgspec.Struct):
+        return {field: getattr(value, field) for field in value.__struct_fields__}
+    return cast("dict[str, object]", value) if isinstance(value, dict) else None
 
 
 _DEFAULT = "default"

@@ -82,8 +82,8 @@ def _user(resource: Resource, state: State, _: Adapters) -> Iterator[Detail]:
         if state.document(docs.CustomRole, role).tenant_id != user.tenant_id:
             yield Detail(f"custom_role_ids[{place}]", "is a role of another tenant")
     if user.external_id is not None:
-        for id_, other in state.documents(docs.User):
-            if other.external_id == user.external_id and id_ != resource.id:
+        for id_ in state.users_known_as(user.external_id):
+            if id_ != resource.id:
                 yield Detail("external_id", "belongs to another user")
 
 

@@ -4,7 +4,7 @@ A State does not change; `after` answers the next one. It is what the API reads,
 the snapshot is compiled from.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple, TypeVar, cast
 
@@ -85,6 +85,18 @@ class State:
     def users_of(self, kind: str, id_: str) -> tuple[Resource, ...]:
         """Those that refer to a resource."""
         return self._referring.get((kind, id_), ())
+
+    def users_known_as(self, external_id: str) -> Sequence[str]:
+        """The ids of the users of one identity; there is one at the most where nothing is wrong."""
+        return self._by_external_id.get(external_id, ())
+
+    @cached_property
+    def _by_external_id(self) -> Mapping[str, Sequence[str]]:
+        found: dict[str, list[str]] = {}
+        for id_, user in self.documents(docs.User):
+            if user.external_id is not None:
+                found.setdefault(user.external_id, []).append(id_)
+        return found
 
     @cached_property
     def _by_name(self) -> Mapping[tuple[str, str, str], Resource]:

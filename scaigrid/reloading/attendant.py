@@ -67,7 +67,7 @@ class Attendant:
             try:
                 if ready:
                     self._answer()
-                self._look()
+                self.look()
             except Exception as error:  # noqa: BLE001 - the gateway serves on, and the next change is to be seen
                 _log.error("config_reload_failed", cause="unexpected", errors=[f"{type(error).__name__}: {error}"])
 
@@ -78,19 +78,21 @@ class Attendant:
         if question.text != b"reload":
             question.answer(msgspec.json.encode(Reloaded(outcome="failed", errors=("not a question that I know",))))
             return
-        question.answer(msgspec.json.encode(self._reloaded("reload")))
+        question.answer(msgspec.json.encode(self.reload("reload")))
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Takes a change of the file, where there is one."""
         now = self._clock.monotonic()
         if self._watch is None or now < self._not_before:
             return
         if self._watch.changed() is not None:
-            done = self._reloaded("watch")
+            done = self.reload("watch")
             if done.outcome == "failed":
                 self._not_before = now + AGAIN_SECONDS
                 self._watch.again()
 
-    def _reloaded(self, cause: str) -> Reloaded:
+    def reload(self, cause: str) -> Reloaded:
+        """Reads the file again, and tells the log what came of it."""
         if self._watch is not None and cause != "watch":
             self._watch.note()
         done = self._reload(cause)

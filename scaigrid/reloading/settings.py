@@ -1,6 +1,7 @@
 """The settings of a process, which it keeps for its life, against those that its file has by now."""
 
 from collections.abc import Iterator
+from typing import cast
 
 import msgspec
 
@@ -20,7 +21,8 @@ def _differing(key: str, one: object, other: object) -> Iterator[str]:
         for field in one.__struct_fields__:
             yield from _differing(f"{key}.{field}", getattr(one, field), getattr(other, field))
     elif isinstance(one, dict) and isinstance(other, dict):
-        for name in dict.fromkeys((*one, *other)):
-            yield from _differing(f"{key}.{name}", one.get(name), other.get(name))
+        before, after = cast("dict[str, object]", one), cast("dict[str, object]", other)
+        for name in dict.fromkeys((*before, *after)):
+            yield from _differing(f"{key}.{name}", before.get(name), after.get(name))
     elif one != other:
         yield key

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from adapters import ADAPTERS
-from scaigrid.adapter import Adapter, Decoder, Header, Outgoing, Pipe, Target, UpstreamRequest
+from scaigrid.adapter import Adapter, Decoder, Header, Offers, Outgoing, Pipe, Target, UpstreamRequest
 from scaigrid.call import Call
 from scaigrid.errors import Code, GatewayError
 from scaigrid.secrets import Secret
@@ -136,6 +136,12 @@ class Bent:
 
     def relay(self, call: Call) -> Pipe:
         return BentPipe(self._adapter.relay(call), self._frames, counts=self._counts)
+
+    def discovery(self, base_url: str, headers: tuple[Header, ...], after: str | None = None) -> UpstreamRequest:
+        return self._adapter.discovery(base_url, headers, after)
+
+    def offers(self, body: bytes) -> Offers:
+        return self._adapter.offers(body)
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
         return self._error or self._adapter.error(status, headers, body)

@@ -266,7 +266,7 @@ ELSEWHERE: dict[Code, str] = {
     Code.STORE_UNAVAILABLE: "needs a full disk: test_full_disk.py",
     Code.INTERNAL_ERROR: "needs a fault of our own: tests/middlewares/test_errors.py puts one in",
     Code.OVERLOADED: "nothing sheds load yet",
-    Code.AUTH_INSUFFICIENT_SCOPE: "keys have no scopes yet",
+    Code.AUTH_INSUFFICIENT_SCOPE: "needs a key that carries less than its user may: test_keys.py",
     Code.AUTH_BACKEND_UNAVAILABLE: "needs an issuer that is away: test_sign_in.py",
 }
 """Codes that are not shown here, each with its reason. It may only get shorter."""

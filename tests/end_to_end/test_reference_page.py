@@ -64,7 +64,7 @@ def test_a_call_can_be_made_from_the_page(browser: Browser) -> None:
     browser.click(f"{ME} .try-out__btn")
     eventually(lambda: browser.texts(f"{ME} .execute"), "the call can be sent")
     browser.click(f"{ME} .execute")
-    answer = f"{ME} .live-responses-table .response-col_status"
+    answer = f"{ME} .live-responses-table .response .response-col_status"
     eventually(lambda: browser.text(answer).startswith("200"), "the answer is shown")
-    assert '"name": "demo"' in browser.text(f"{ME} .live-responses-table .response-col_description")
+    assert '"name": "demo"' in browser.text(f"{ME} .live-responses-table .response .response-col_description")
     assert browser.complaints() == []

@@ -63,6 +63,32 @@ def test_checking_a_file_imports_no_server_and_no_database() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_asking_what_would_change_imports_no_server_and_no_migrations(tmp_path: Path) -> None:
+    """Where there is no database yet it needs no library of one either."""
+    (tmp_path / "c.yaml").write_text(f"server: {{ data_dir: {tmp_path / 'data'} }}\n")
+    code = (
+        "import sys; from scaigrid.__main__ import main; main(['plan', sys.argv[1]]);"
+        "print([name for name in ('litestar', 'sqlalchemy', 'granian', 'alembic', 'httpx') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "c.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_who_has_read_enough_is_no_error() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "scaigrid", "manual", "--openapi"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == ""
+    assert running.returncode == 1
+
+
 def test_an_intruder_with_one_of_our_names_is_named(tmp_path: Path) -> None:
     """`middlewares` and `adapters` are common words; another distribution may own one of them."""
     (tmp_path / "adapters").mkdir()

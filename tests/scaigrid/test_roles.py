@@ -1,6 +1,6 @@
 import pytest
 
-from scaigrid.roles import ROLES, permissions, spread
+from scaigrid.roles import ROLES, permissions, spread, widest
 
 PUBLISHED = {
     "tenant_viewer": ["accounting:view_own", "models:list"],
@@ -70,3 +70,8 @@ def test_a_permission_goes_as_far_as_the_widest_role_that_gives_it() -> None:
     assert (found["users:manage"], found["models:list"]) == ("tenant", "partner")
     assert spread(["tenant_admin", "partner_viewer"]) == found
     assert set(spread(["super_admin", "tenant_admin"]).values()) == {"platform"}
+
+
+def test_the_widest_of_no_reaches_is_none() -> None:
+    assert widest([]) is None
+    assert widest(["tenant", "platform", "partner"]) == "platform"

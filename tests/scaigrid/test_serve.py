@@ -194,8 +194,7 @@ def test_a_start_that_changes_nothing_leaves_no_entry_and_asks_the_database_one_
 
 
 def test_what_may_not_be_applied_is_not_served_and_every_reason_is_told(file: Path, ran: list[Config]) -> None:
-    acme, other = ({name: {}, "default": {}} for name in ("acme", "other"))
-    write(file, tenants={**acme, **other})
+    write(file, tenants={"acme": {}, "other": {}, "default": {}})
     serve(file, Overrides())
     theirs = [
         made(docs.User(name=f"of-{name}", tenant_id=declared_id("tenant", name)), "user") for name in ("acme", "other")
@@ -225,7 +224,7 @@ def test_credentials_under_another_key_are_not_served(file: Path, ran: list[Conf
     write(file, **provider, database={"encryption_key": "o" * 32})
     serve(file, Overrides())
     write(file, **provider, database={"encryption_key": "n" * 32})
-    with pytest.raises(CannotServe, match="database.previous_encryption_keys"):
+    with pytest.raises(CannotServe, match=r"database\.previous_encryption_keys"):
         serve(file, Overrides())
     write(file, **provider, database={"encryption_key": "n" * 32, "previous_encryption_keys": ["o" * 32]})
     serve(file, Overrides())

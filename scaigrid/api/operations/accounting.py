@@ -3,7 +3,7 @@
 from scaigrid.api import examples
 from scaigrid.api.envelope import ListEnvelope
 from scaigrid.api.operation import Area, Operation
-from scaigrid.api.usage import UsageItem, UsageQuery
+from scaigrid.api.usage import READING, UsageItem, UsageQuery
 from scaigrid.errors import Code
 
 AREA = Area(
@@ -14,13 +14,13 @@ AREA = Area(
             path="/v1/accounting/usage",
             name="listUsage",
             summary="Usage, newest first",
-            description="One row for each attempt at a backend. Needs a permission `accounting:view_own`, "
-            "`view_tenant`, `view_partner` or `view_all`, and shows what that one reaches; a filter for anything "
-            "beyond it finds nothing.",
+            description="One row for each attempt at a backend. The widest of the permissions says how far the rows "
+            "reach; a filter for anything beyond it finds nothing.",
+            permission=" or ".join(READING.permissions),
             query=UsageQuery,
             answer=ListEnvelope[UsageItem],
             example=examples.listed(examples.USAGE),
-            codes=(Code.AUTHZ_PERMISSION_DENIED, Code.STORE_UNAVAILABLE),
+            codes=(Code.STORE_UNAVAILABLE,),
         ),
     ),
 )

@@ -1,6 +1,6 @@
 """What can be called, and how that is written."""
 
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from scaigrid.api import examples
 from scaigrid.api.envelope import ListEnvelope
@@ -103,7 +103,8 @@ AREA = Area(
             conditional=True,
             parameters=_SLUG,
             parameter_examples=_EXAMPLE,
-            body=dict[str, Any],
+            body=ModelGiven,
+            partial=True,
             body_example={"display_name": "GPT-4o"},
             answer=Envelope[ModelItem],
             example=examples.enveloped(examples.MODEL),

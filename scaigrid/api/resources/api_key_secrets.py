@@ -106,7 +106,9 @@ async def rotate_key(
             previous_until=until if overlaps else None,
         )
 
-    view, kept = await _changed(request, id_, services, control, adapters, "rotate", rotated)
+    view, kept = await _changed(
+        request, id_, "rotate", rotated, services=services, control=control, adapters=adapters
+    )
     view = await KEYS.informed(view, (kept,))
     return _with_text(view, kept, KEYS.described(view, kept), text.reveal())
 
@@ -125,18 +127,21 @@ async def revoke_key(
         key = view.state.document(docs.ApiKey, resource.id)
         return msgspec.structs.replace(key, revoked=True, previous_sha256=None, previous_until=None)
 
-    view, kept = await _changed(request, id_, services, control, adapters, "revoke", revoked)
+    view, kept = await _changed(
+        request, id_, "revoke", revoked, services=services, control=control, adapters=adapters
+    )
     return described(KEYS, await KEYS.informed(view, (kept,)), kept)
 
 
 async def _changed(
     request: Asked,
     id_: str,
+    verb: str,
+    made: Callable[[View, Resource], docs.ApiKey],
+    *,
     services: Services,
     control: Control,
     adapters: Any,
-    verb: str,
-    made: Callable[[View, Resource], docs.ApiKey],
 ) -> tuple[View, Resource]:
     async with changing(exchange_in(request), control) as change:
         view = view_of(request, change.state, services, control, adapters)

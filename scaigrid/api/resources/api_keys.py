@@ -53,8 +53,10 @@ class KeyBudgetGiven(RequestShape):
 
 
 class ApiKeyGiven(RequestShape):
-    """A key, as it is sent. What a key that makes another one may not, that other one may not either: left out, it has
-    the scopes, models, addresses and end of the key that asks.
+    """A key, as it is sent.
+
+    What the key that asks may not do, one that it makes may not do either: left out, the scopes, models, addresses and
+    the end of a new key are those of the asking one.
     """
 
     name: Label

@@ -88,6 +88,7 @@ class Backends(Collection[BackendGiven, BackendItem]):
     given = BackendGiven
     item = BackendItem
     query = BackendsQuery
+    codes = (Code.PROVIDER_NOT_FOUND,)
     example_given = BackendGiven(
         name="gpt-4o-eu",
         provider_id=examples.id_of("prov"),

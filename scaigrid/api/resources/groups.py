@@ -63,8 +63,8 @@ class Groups(Collection[GroupGiven, GroupItem]):
     singular = "Group"
     plural = "Groups"
     about = (
-        "Its members have the roles that role mappings give it, and the models that are granted to it. Who is taken out "
-        "of a group keeps the roles of those mappings that say `auto_revoke: false`: they become its own."
+        "Its members have the roles that role mappings give it, and the models that are granted to it. Who is taken "
+        "out of a group keeps the roles of those mappings that say `auto_revoke: false`: they become its own."
     )
     reading = MANAGING
     making = MANAGING

@@ -75,6 +75,7 @@ class ModelAccess(Collection[ModelAccessGiven, ModelAccessItem]):
     given = ModelAccessGiven
     item = ModelAccessItem
     query = ModelAccessQuery
+    codes = (Code.MODEL_NOT_FOUND,)
     example_given = ModelAccessGiven(subject_type="group", subject_id=examples.id_of("group"), model="acme/chat")
     example_item = ModelAccessItem(
         **examples.kept("access"),

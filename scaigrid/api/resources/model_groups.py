@@ -68,6 +68,7 @@ class ModelGroups(Collection[ModelGroupGiven, ModelGroupItem]):
     given = ModelGroupGiven
     item = ModelGroupItem
     query = ModelGroupsQuery
+    codes = (Code.MODEL_NOT_FOUND,)
     example_given = ModelGroupGiven(name="research", scope="tenant", models=("openai/gpt-4o",))
     example_item = ModelGroupItem(
         **examples.kept("modelgroup"),

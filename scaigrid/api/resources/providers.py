@@ -14,7 +14,7 @@ from scaigrid.control import documents as docs
 from scaigrid.control.resource import Resource
 from scaigrid.control.rules import in_use
 from scaigrid.dialects.shapes import RequestShape
-from scaigrid.errors import Detail
+from scaigrid.errors import Code, Detail
 from scaigrid.secrets import Secret
 from scaigrid.timestamps import iso
 
@@ -76,10 +76,18 @@ class Providers(Collection[ProviderGiven, ProviderItem]):
     given = ProviderGiven
     item = ProviderItem
     query = ProvidersQuery
+    codes = (Code.PROVIDER_HAS_BACKENDS,)
     tenant_header = False
-    example_given = ProviderGiven(name="openai-eu", type="openai", api_key="sk-...")
+    example_given = ProviderGiven(
+        name="vllm-eu", type="custom", base_url="https://vllm.example/v1", api_key="sk-...", headers={"X-Team": "blue"}
+    )
     example_item = ProviderItem(
-        **examples.kept("prov"), name="openai-eu", type="openai", base_url=None, has_api_key=True, header_names=()
+        **examples.kept("prov"),
+        name="vllm-eu",
+        type="custom",
+        base_url="https://vllm.example/v1",
+        has_api_key=True,
+        header_names=("X-Team",),
     )
 
     def shows(self, view: View, resource: Resource) -> bool:

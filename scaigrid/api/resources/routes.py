@@ -91,21 +91,16 @@ class Routes(Collection[RouteGiven, RouteItem]):
     given = RouteGiven
     item = RouteItem
     query = RoutesQuery
+    codes = (Code.MODEL_NOT_FOUND, Code.BACKEND_NOT_FOUND)
     example_given = RouteGiven(
         model="acme/chat",
-        targets=(
-            RouteTargetGiven(backend_id=examples.id_of("be"), weight=3),
-            RouteTargetGiven(backend_id=examples.id_of("be").replace("be_0", "be_1"), priority=1),
-        ),
+        targets=(RouteTargetGiven(backend_id=examples.id_of("be")),),
     )
     example_item = RouteItem(
         **examples.kept("route"),
         model="acme/chat",
         model_id=examples.id_of("model"),
-        targets=(
-            RouteTargetItem(backend_id=examples.id_of("be"), weight=3, priority=0),
-            RouteTargetItem(backend_id=examples.id_of("be").replace("be_0", "be_1"), weight=1, priority=1),
-        ),
+        targets=(RouteTargetItem(backend_id=examples.id_of("be"), weight=1, priority=0),),
         max_attempts=3,
         deadlines=Deadlines(),
     )
@@ -193,7 +188,7 @@ def _check_own(view: View, model: Resource) -> None:
 
 def _new_targets(route: docs.Route, there: docs.Route | None) -> list[tuple[int, docs.Target]]:
     """Those that were not targets before, each with its place."""
-    known = set() if there is None else {target.backend_id for target in there.targets}
+    known = {target.backend_id for target in (there.targets if there is not None else ())}
     return [(place, target) for place, target in enumerate(route.targets) if target.backend_id not in known]
 
 

@@ -200,7 +200,11 @@ class ControlPlane:
             openapi_config=None,
             logging_config=None,
         )
-        app = Tenancy(cast(ASGIApp, self.litestar), TenancyConfig(), self.services)
+        self.serve(cast(ASGIApp, self.litestar))
+
+    def serve(self, app: ASGIApp) -> None:
+        """Has the edge links stand around `app` from now on."""
+        app = Tenancy(app, TenancyConfig(), self.services)
         app = Audit(app, AuditConfig(), self.services)
         self._app = RequestId(Errors(app, ErrorsConfig(), self.services), RequestIdConfig(), self.services)
 

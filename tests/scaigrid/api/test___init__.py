@@ -119,10 +119,10 @@ def test_the_audit_log_is_exported_over_a_connection_that_goes_on(gateway: Gatew
     for form in ("json", "ndjson", "csv"):
         answer = ada.get("/v1/audit-log/export", params={"format": form, "request_id": request_id})
         assert (answer.status_code, request_id in answer.text) == (200, True)
+        line = gateway.line(answer.headers["x-request-id"])
+        assert (line["status"], line["bytes"]) == (200, len(answer.content))
     head = ada.head("/v1/audit-log/export")
     assert (head.status_code, head.content) == (200, b"")
-    line = gateway.line(answer.headers["x-request-id"])
-    assert (line["status"], line["bytes"]) == (200, len(answer.content))
 
 
 def test_the_document_that_is_served_is_one(ada: httpx.Client) -> None:

@@ -17,15 +17,16 @@ from tests.scaigrid.api.conftest import platform
 from tests.scaigrid.api.control_plane import ControlPlane, declared
 from tests.scaigrid.api.people import user, view_of
 
-DESK = {
-    "users": {
-        "desk": entities.User(tenant="a", roles=("tenant_viewer",), custom_roles=("desk",)),
-        "both": entities.User(tenant="a", roles=("partner_viewer", "tenant_admin")),
-        **platform().users,
-    },
-    "roles": {"desk": entities.CustomRole(tenant="a", core_permissions=("users:manage",))},
+USERS = {
+    "desk": entities.User(tenant="a", roles=("tenant_viewer",), custom_roles=("desk",)),
+    "both": entities.User(tenant="a", roles=("partner_viewer", "tenant_admin")),
+    **platform().users,
 }
-CONFIGURED = platform(**DESK, keys={name: declared(name, name) for name in DESK["users"]})
+CONFIGURED = platform(
+    users=USERS,
+    roles={"desk": entities.CustomRole(tenant="a", core_permissions=("users:manage",))},
+    keys={name: declared(name, name) for name in USERS},
+)
 PLANE = ControlPlane(CONFIGURED)
 STATE = State.of(resources_of(CONFIGURED))
 
@@ -72,9 +73,9 @@ def test_a_key_made_for_another_carries_what_its_maker_could_give() -> None:
     scopes = frozenset({"users:manage", "models:use"})
     assert Authority(view_of(PLANE, "admin_a")).most is None
     assert Authority(view_of(PLANE, "admin_a", scopes=scopes)).most == scopes
-    desk = {"users:manage", *roles.ROLES["tenant_viewer"]}
+    desk = frozenset({"users:manage", *roles.ROLES["tenant_viewer"]})
     assert Authority(view_of(PLANE, "desk")).most == desk
-    assert Authority(view_of(PLANE, "desk", scopes=scopes)).most == {"users:manage"}
+    assert Authority(view_of(PLANE, "desk", scopes=scopes)).most == frozenset({"users:manage"})
 
 
 # -- what becomes of somebody ----------------------------------------------------------------------------------------

@@ -8,8 +8,7 @@ import pytest
 
 from adapters import ADAPTERS
 from scaigrid.adapter import Offer
-from scaigrid.api import discovery
-from scaigrid.api.discovery import LARGEST, MOST_PAGES, discovered
+from scaigrid.api.discovery import LARGEST, LARGEST_ERROR, MOST_PAGES, discovered
 from scaigrid.control import documents as docs
 from scaigrid.errors import Code, GatewayError
 from scaigrid.secrets import Secret
@@ -147,7 +146,7 @@ async def test_a_list_larger_than_the_bound_is_not_taken(endpoint: Endpoint, htt
 
 
 async def test_an_error_larger_than_the_bound_is_still_that_error(endpoint: Endpoint, http: Upstream) -> None:
-    endpoint.then(answer(b"x" * (discovery._LARGEST_ERROR + 1), status=500))
+    endpoint.then(answer(b"x" * (LARGEST_ERROR + 1), status=500))
     assert await failure(provider(base_url=endpoint.url), http) == "it answered 500"
 
 

@@ -141,7 +141,9 @@ async def test_the_answer_says_what_it_is(form: Format) -> None:
     assert headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\n=x", "\uff1d1", "=cmd|' /C calc'!A0"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\n=x", "\uff1d1", "=cmd|' /C calc'!A0"]
+)
 async def test_a_text_is_never_a_formula(text: str) -> None:
     (row,) = csv.DictReader(io.StringIO(await written("csv", [Item(name=text)]), newline=""))
     assert row["name"] == f"'{text}"
@@ -162,9 +164,7 @@ async def test_a_page_is_read_when_the_one_before_it_has_been_sent() -> None:
     read: list[int] = []
     download = await export(exchange(), "ndjson", "items", Item, pages([ITEMS[0]], [ITEMS[1]], [ITEMS[2]], read=read))
     assert read == [0]
-    seen: list[list[int]] = []
-    async for _ in download.pieces:
-        seen.append(list(read))
+    seen = [list(read) async for _ in download.pieces]
     assert seen[:3] == [[0], [0, 1], [0, 1, 2]]
 
 

@@ -14,7 +14,6 @@ from tests.scaigrid.api.conftest import platform
 from tests.scaigrid.api.control_plane import ControlPlane
 from tests.scaigrid.api.routing import model, told
 
-
 VERSION = scaigrid.__version__
 """Read from the disk here, where no loop runs."""
 
@@ -66,11 +65,11 @@ async def test_what_calls_need_and_do_not_have_is_503(plane: ControlPlane) -> No
     assert answer.json["store"]["status"] == "it is away"
 
 
-async def test_a_database_that_is_away_is_told_of(plane: ControlPlane) -> None:
+async def test_a_database_that_is_away_is_told_of(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
     async def away() -> int:
         raise GatewayError(Code.STORE_UNAVAILABLE)
 
-    plane.store.epoch = away  # type: ignore[method-assign]  # it goes while the test looks
+    monkeypatch.setattr(plane.store, "epoch", away)
     answer = await plane.get("/health/detailed", "super")
     assert (answer.status, answer.json["status"]) == (503, "not_ready")
     assert answer.json["database"] == {"kind": plane.store.kind, "status": "it cannot be reached", "epoch": None}

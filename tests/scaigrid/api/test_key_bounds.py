@@ -48,8 +48,7 @@ def _faults(judged: Any, *given: Any) -> list[str]:
     try:
         judged(*given)
     except GatewayError as error:
-        assert error.code is Code.AUTH_INSUFFICIENT_SCOPE
-        return [detail.field for detail in error.details]
+        return [detail.field for detail in error.details] if error.code is Code.AUTH_INSUFFICIENT_SCOPE else ["?"]
     return []
 
 

@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from scaigrid.control.store import Change
-from scaigrid.errors import Code
 from scaigrid.ledger.records import AuditRow
 from tests.scaigrid.api.control_plane import ControlPlane
 

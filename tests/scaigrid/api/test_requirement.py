@@ -19,9 +19,7 @@ KEYS = Requirement("api_keys:manage", "users:manage")
 
 def _caller(*roles: str, more: frozenset[str] = frozenset(), **fields: Any) -> Principal:
     held = permissions(roles) | more
-    return Principal(
-        partner=HERE, tenant=HERE, user=HERE, roles=roles, permissions=held, reach=reach(roles), **fields
-    )
+    return Principal(partner=HERE, tenant=HERE, user=HERE, roles=roles, permissions=held, reach=reach(roles), **fields)
 
 
 def _refusal(requirement: Requirement, caller: Principal) -> Code | None:

@@ -1,6 +1,7 @@
 """`scaigrid apply`: all of it or nothing, and who did it."""
 
 import getpass
+from typing import Any
 
 import pytest
 
@@ -8,8 +9,11 @@ from scaigrid.db import migrate
 from scaigrid.db.migrate import HEAD, REVISIONS, current, upgrade
 from tests.scaigrid.cli.conftest import Scene
 
-ANN = {"users": {"ann": {}}}
-IN_USE = {"tenants": {"acme": {}}, "users": {"bob": {"id": "user_" + "b" * 32, "origin": "api", "tenant": "acme"}}}
+ANN: dict[str, Any] = {"users": {"ann": {}}}
+IN_USE: dict[str, Any] = {
+    "tenants": {"acme": {}},
+    "users": {"bob": {"id": "user_" + "b" * 32, "origin": "api", "tenant": "acme"}},
+}
 
 
 def test_a_database_without_tables_gets_them_and_everything(scene: Scene) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scaigrid.cli import COMMANDS
-from scaigrid.cli.command import FAILED, WRONG, Failed, actor_argument, file_argument, json_argument
+from scaigrid.cli.command import FAILED, WRONG, Command, Failed, actor_argument, file_argument, json_argument
 
 
 def test_a_failure_has_a_text_and_an_exit_code() -> None:
@@ -24,14 +24,12 @@ def test_arguments_that_several_commands_have() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-def test_every_command_says_what_it_does_on_one_line(command: object) -> None:
-    assert isinstance(command, tuple)
-    name, text, *_ = command
-    assert name.isalpha()
-    assert name.islower()
-    assert text
-    assert not text.endswith(".")
-    assert "\n" not in text
+def test_every_command_says_what_it_does_on_one_line(command: Command) -> None:
+    assert command.name.isalpha()
+    assert command.name.islower()
+    assert command.help
+    assert not command.help.endswith(".")
+    assert "\n" not in command.help
 
 
 def test_names_are_given_once() -> None:

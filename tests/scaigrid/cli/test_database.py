@@ -64,7 +64,7 @@ def test_a_credential_under_another_key_is_told(config: Config) -> None:
     async def fails() -> None:
         raise CannotOpen
 
-    with pytest.raises(Failed, match="database.encryption_key"):
+    with pytest.raises(Failed, match=r"database\.encryption_key"):
         asked(config, fails())
 
 

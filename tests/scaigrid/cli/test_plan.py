@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,8 +10,11 @@ from scaigrid.cli.plan import CHANGES
 from scaigrid.db.migrate import current
 from tests.scaigrid.cli.conftest import Scene
 
-ANN = {"users": {"ann": {}}}
-IN_USE = {"tenants": {"acme": {}}, "users": {"bob": {"id": "user_" + "b" * 32, "origin": "api", "tenant": "acme"}}}
+ANN: dict[str, Any] = {"users": {"ann": {}}}
+IN_USE: dict[str, Any] = {
+    "tenants": {"acme": {}},
+    "users": {"bob": {"id": "user_" + "b" * 32, "origin": "api", "tenant": "acme"}},
+}
 
 
 def everything(directory: Path) -> dict[str, str]:

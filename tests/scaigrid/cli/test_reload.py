@@ -1,7 +1,7 @@
 """`scaigrid reload`: asks the gateway of a data directory, and tells what it said."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def no_lines() -> Iterator[None]:
 
 
 @contextmanager
-def answering(directory: Path, done: Reloaded) -> Iterator[None]:
+def answering(directory: Path, done: Reloaded) -> Generator[None]:
     """A gateway that says this to whoever asks."""
     channel = Channel(directory)
     channel.open()

@@ -124,7 +124,7 @@ async def test_a_credential_that_no_key_opens_is_an_error_that_names_the_setting
     async with deployment(database_url, Vault([OLD])) as plane:
         await plane.apply(providers={"up": PROVIDER})
     async with deployment(database_url, Vault([NEW])) as plane:
-        with pytest.raises(CannotOpen, match="database.encryption_key"):
+        with pytest.raises(CannotOpen, match=r"database\.encryption_key"):
             await plane.apply(providers={"up": PROVIDER})
         async with plane.engine.connect() as connection:
             assert await connection.scalar(select(func.count()).select_from(resources)) == 3

@@ -1,4 +1,4 @@
-"""Documents are read for years: what an earlier release wrote is read, and nothing of it is needed but what was always."""
+"""Documents are kept for years: what an earlier release wrote is read, and what a later one did too."""
 
 import msgspec
 import pytest

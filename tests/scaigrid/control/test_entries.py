@@ -1,5 +1,7 @@
 """Resources become entries again: whatever a document has, an entry says."""
 
+from typing import Any
+
 import pytest
 
 from scaigrid.config import entities
@@ -11,7 +13,7 @@ from scaigrid.control.state import State
 from scaigrid.secrets import Secret
 from tests.harness.deployment import VAULT, declared
 
-SECTIONS = {
+SECTIONS: dict[str, Any] = {
     "tenants": {"acme": {}},
     "roles": {"auditor": {"tenant": "acme", "core_permissions": ["models:list"]}},
     "users": {"ann": {"tenant": "acme", "custom_roles": ["auditor"]}},
@@ -117,7 +119,7 @@ def test_a_document_of_every_kind_has_no_field_that_an_entry_cannot_say() -> Non
     for resource in STATE:
         if resource.kind == "route":
             continue
-        said = dict(Writer(STATE, NAMES, VAULT)._said(resource.document))
+        said = dict(Writer(STATE, NAMES, VAULT).said(resource.document))
         fields = set(ENTITIES[type(resource.document)].__struct_fields__)
         assert set(said) - fields <= renamed, resource.kind
         assert isinstance(resource.document, docs.Document)

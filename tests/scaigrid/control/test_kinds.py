@@ -1,6 +1,7 @@
 """The table of kinds says the truth about documents, ids and the sections of the file."""
 
 from collections.abc import Iterator
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -53,18 +54,20 @@ def test_no_id_of_another_resource_is_in_a_document_but_as_a_reference(state: St
         assert found & known <= said | {resource.name}
 
 
-def _at(plain: object, path: str) -> object:
+def _at(plain: Any, path: str) -> Any:
     for step in path.replace("[", ".").replace("]", "").split("."):
-        plain = plain[int(step)] if isinstance(plain, list | tuple) else plain[step]  # type: ignore[index]
+        plain = plain[int(step) if step.isdigit() else step]
     return plain
 
 
-def _texts(plain: object) -> Iterator[str]:
-    if isinstance(plain, str):
-        yield plain
-    elif isinstance(plain, dict):
-        for value in plain.values():
-            yield from _texts(value)
-    elif isinstance(plain, list | tuple):
-        for value in plain:
-            yield from _texts(value)
+def _texts(plain: Any) -> Iterator[str]:
+    match plain:
+        case str():
+            yield plain
+        case dict():
+            yield from _texts(list(cast("dict[str, Any]", plain).values()))
+        case list() | tuple():
+            for value in cast("list[Any]", plain):
+                yield from _texts(value)
+        case _:
+            return

@@ -1,5 +1,7 @@
 """A state is looked things up in, walked, and left behind for the next one."""
 
+from typing import Any
+
 import pytest
 
 from scaigrid.control import documents as docs
@@ -9,7 +11,7 @@ from scaigrid.control.state import Gone, State
 from scaigrid.ids import declared_id
 from tests.harness.deployment import declared
 
-SECTIONS = {
+SECTIONS: dict[str, Any] = {
     "partners": {"p": {}},
     "tenants": {"t": {"partner": "p"}, "u": {"partner": "p"}},
     "users": {"ann": {"tenant": "t"}, "bob": {"tenant": "t"}},
@@ -107,3 +109,9 @@ def test_the_platform_s_own_belongs_to_nobody_else(kind: str, name: str) -> None
 def test_a_partner_s_model_belongs_to_no_tenant() -> None:
     model = one("model", "partner/p/x")
     assert (STATE.tenant_of(model), STATE.partner_of(model)) == (None, PARTNER)
+
+
+def test_users_are_known_by_what_their_identity_provider_calls_them() -> None:
+    state = State.of(declared(users={"ann": {"external_id": "corp|1"}, "bob": {}}))
+    assert state.users_known_as("corp|1") == [declared_id("user", "ann")]
+    assert state.users_known_as("corp|2") == ()

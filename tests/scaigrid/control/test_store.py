@@ -62,10 +62,14 @@ async def test_a_change_of_a_resource_keeps_when_it_was_made(database_url: str) 
 
 async def test_a_block_that_raises_changes_nothing(database_url: str) -> None:
     async with deployment(database_url) as plane:
-        with pytest.raises(RuntimeError, match="enough"):
+
+        async def fails() -> None:
             async with plane.store.change(None) as change:
                 change.put(partner("acme"))
                 raise RuntimeError("enough")
+
+        with pytest.raises(RuntimeError, match="enough"):
+            await fails()
         assert (await names(plane), await plane.store.epoch()) == ([], 0)
 
 

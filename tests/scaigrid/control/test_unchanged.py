@@ -74,7 +74,7 @@ def test_a_database_without_tables_says_nothing(empty_database_url: str) -> None
 def test_a_file_is_asked_without_the_library_of_databases(tmp_path: Path) -> None:
     """Importing it takes longer than all the rest of a start."""
     code = (
-        "import sys; import scaigrid.control.unchanged, scaigrid.control.opening, scaigrid.control.declared, scaigrid.serve;"
+        "import sys, scaigrid.control.unchanged, scaigrid.control.opening, scaigrid.control.declared, scaigrid.serve;"
         "print([name for name in ('sqlalchemy', 'alembic', 'cryptography') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -59,5 +59,5 @@ def test_the_own_key_is_made_once_and_is_its_owner_s_alone(tmp_path: Path) -> No
 
 def test_who_comes_at_the_same_time_gets_the_same_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: own_key(tmp_path / "data"), range(32)))
+        found = list(pool.map(own_key, [tmp_path / "data"] * 32))
     assert len(set(found)) == 1

@@ -1,6 +1,6 @@
 """The thread that answers `scaigrid reload` and looks at the file."""
 
-import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,11 @@ def attendant(reloading: Reloading, file: Path, clock: StillClock, *, watched: b
     return Attendant(reloading, channel, Watch(file, sign_of(file)) if watched else None, clock)
 
 
+def looking(reloading: Reloading, file: Path, clock: StillClock) -> Attendant:
+    """One whose thread does not run: the test looks when it wants to."""
+    return Attendant(reloading, Channel(file.parent), Watch(file, sign_of(file)), clock)
+
+
 def asked(file: Path, question: bytes = b"reload") -> Reloaded:
     return msgspec.json.decode(ask(file.parent, question, seconds=PATIENCE), type=Reloaded)
 
@@ -94,19 +99,18 @@ def test_a_change_of_the_file_is_applied_by_itself(file: Path, reloading: Reload
 def test_a_file_that_is_not_watched_may_change(file: Path, reloading: Reloading, lines: Written) -> None:
     with attendant(reloading, file, StillClock(), watched=False) as one:
         file.write_text("two, and longer")
-        one._look()
-        one._look()
+        one.look()
+        one.look()
         assert asked(file).in_force
     assert reloading.causes == ["reload"]
 
 
 def test_what_was_asked_for_is_not_done_again_for_the_change(file: Path, reloading: Reloading, lines: Written) -> None:
-    one = attendant(reloading, file, StillClock())
+    one = looking(reloading, file, StillClock())
     file.write_text("two, and longer")
-    one._reloaded("reload")
+    one.reload("reload")
     for _ in range(3):
-        one._look()
-    one._channel.close()
+        one.look()
     assert reloading.causes == ["reload"]
 
 
@@ -114,11 +118,10 @@ def test_what_is_wrong_with_a_file_is_told_and_not_tried_again(
     file: Path, reloading: Reloading, lines: Written
 ) -> None:
     reloading.outcome = Reloaded(outcome="invalid", errors=tuple(f"c.yaml:{n}: wrong" for n in range(100)))
-    one = attendant(reloading, file, StillClock())
+    one = looking(reloading, file, StillClock())
     file.write_text("two, and longer")
     for _ in range(5):
-        one._look()
-    one._channel.close()
+        one.look()
     assert reloading.causes == ["watch"]
     (line,) = lines.lines
     assert (line["event"], line["level"], len(line["errors"])) == ("config_not_reloaded", "warning", 20)
@@ -137,16 +140,15 @@ def test_what_nobody_is_to_blame_for_is_tried_again(file: Path, reloading: Reloa
     """The database was away, say: the change must not be forgotten."""
     reloading.outcome = Reloaded(outcome="failed", errors=("the database is away",))
     clock = StillClock()
-    one = attendant(reloading, file, clock)
+    one = looking(reloading, file, clock)
     file.write_text("two, and longer")
     for _ in range(5):
-        one._look()
+        one.look()
     assert reloading.causes == ["watch"]
     clock.advance(AGAIN_SECONDS)
     reloading.outcome = Reloaded(outcome="applied", plan=Plan())
     for _ in range(5):
-        one._look()
-    one._channel.close()
+        one.look()
     assert reloading.causes == ["watch", "watch"]
 
 
@@ -166,13 +168,17 @@ def test_another_question_is_answered_too(file: Path, reloading: Reloading, line
     assert reloading.causes == []
 
 
-def test_it_ends_with_its_block_and_leaves_no_socket(file: Path, reloading: Reloading) -> None:
-    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
-    with attendant(reloading, file, StillClock()) as one:
-        pass
-    assert not one._thread.is_alive()
+def descriptors() -> int:
+    directory = Path("/proc/self/fd")
+    return len(list(directory.iterdir())) if directory.exists() else 0
+
+
+def test_it_ends_with_its_block_and_leaves_nothing(file: Path, reloading: Reloading) -> None:
+    threads, before = threading.active_count(), descriptors()
+    with attendant(reloading, file, StillClock()):
+        assert threading.active_count() == threads + 1
+    assert (threading.active_count(), descriptors()) == (threads, before)
     assert [path.name for path in file.parent.iterdir()] == ["c.yaml"]
-    assert (len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0) == before
 
 
 def test_where_there_is_no_socket_the_file_is_watched(file: Path, reloading: Reloading, lines: Written) -> None:

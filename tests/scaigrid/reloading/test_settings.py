@@ -1,6 +1,6 @@
 """Which settings a file says otherwise than the process was started with."""
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -14,8 +14,7 @@ ISSUER = {"issuer": "https://id.example.test", "audience": ["scaigrid"]}
 
 
 def config(**sections: Any) -> Config:
-    made: Config = msgspec.convert(sections, Composed, dec_hook=decode_secret)
-    return made
+    return cast("Config", msgspec.convert(sections, Composed, dec_hook=decode_secret))
 
 
 @pytest.mark.parametrize(

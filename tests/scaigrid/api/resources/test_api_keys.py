@@ -229,7 +229,9 @@ async def test_a_key_with_the_scope_of_its_own_keys_alone_sees_no_others(plane: 
         ({"budget": {"request_limit": 1}}, {"budget": {"request_limit": 2}}),
     ],
 )
-async def test_no_key_loosens_what_it_is_bound_by(bound: dict[str, Any], wider: dict[str, Any], database_url: str) -> None:
+async def test_no_key_loosens_what_it_is_bound_by(
+    bound: dict[str, Any], wider: dict[str, Any], database_url: str
+) -> None:
     models = {"m/one": model(max_output_tokens=9), "m/two": model(max_output_tokens=9)}
     plane = await ControlPlane(platform(models=models), url=database_url).open()
     made = await _made(plane, **bound)

@@ -91,12 +91,13 @@ async def test_nobody_but_the_operator_writes(plane: ControlPlane, who: str) -> 
     found = await backend(plane, granted_to=[id_of(plane, "tenant", "a"), id_of(plane, "partner", "one")])
     path = f"/v1/backends/{found['id']}"
     body = {"name": "b", "provider_id": found["provider_id"], "model": "m"}
-    for method, target, sent in (
+    asked: tuple[tuple[str, str, dict[str, Any] | None], ...] = (
         ("POST", "/v1/backends", body),
         ("PUT", path, body),
         ("PATCH", path, {"granted_to": []}),
         ("DELETE", path, None),
-    ):
+    )
+    for method, target, sent in asked:
         assert told(await plane.ask(method, target, sent, who=who)) == (403, "AUTHZ_PERMISSION_DENIED")
 
 

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from scaigrid.config import entities
+from scaigrid.config.snapshot import Fund
 from scaigrid.errors import Code, GatewayError
 from tests.scaigrid.api.conftest import platform
 from tests.scaigrid.api.control_plane import ControlPlane, declared, model
@@ -63,13 +64,15 @@ async def listed(plane: ControlPlane, who: str, query: str = "", **more: Any) ->
 
 async def spend(plane: ControlPlane, budget_id: str, **amounts: int) -> None:
     """Spends so much of a budget, by kind, in the present period."""
-    funds = {fund.kind: fund for fund in plane.services.current.snapshot.funds if fund.id == budget_id}
+    funds: dict[str, Fund] = {fund.kind: fund for fund in plane.services.current.snapshot.funds if fund.id == budget_id}
     now = plane.clock.now()
-    await plane.services.limiter.preset({funds[kind].at(now).key: n for kind, n in amounts.items()})  # type: ignore[index]  # a test's own words
+    await plane.services.limiter.preset({funds[kind].at(now).key: n for kind, n in amounts.items()})
 
 
 async def test_a_budget_is_made_read_changed_and_deleted(plane: ControlPlane) -> None:
-    given = body(plane, "user/user_a", name="small", timezone="Europe/Amsterdam", cost_limit="12.50", request_limit=None)
+    given = body(
+        plane, "user/user_a", name="small", timezone="Europe/Amsterdam", cost_limit="12.50", request_limit=None
+    )
     made = await plane.ask("POST", PATH, given, who="admin_a")
     assert made.status == 201
     item = made.json["data"]

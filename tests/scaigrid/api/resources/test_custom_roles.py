@@ -34,7 +34,8 @@ async def test_a_role_is_made_read_changed_and_deleted(plane: ControlPlane) -> N
     assert {name: role[name] for name in body} == body
     path = f"{PATH}/{role['id']}"
     assert (await plane.get(path, "admin_a")).json["data"] == role
-    assert [item["slug"] for item in (await plane.get(f"{PATH}?slug=desk", "admin_a")).json["data"]["items"]] == ["desk"]
+    listed = await plane.get(f"{PATH}?slug=desk", "admin_a")
+    assert [item["id"] for item in listed.json["data"]["items"]] == [role["id"]]
     changed = await plane.ask("PATCH", path, {"name": "Desk"}, who="admin_a")
     assert (changed.json["data"]["name"], changed.json["data"]["slug"]) == ("Desk", "desk")
     replaced = (await plane.ask("PUT", path, {"name": "D"}, who="admin_a")).json["data"]
@@ -107,7 +108,7 @@ async def test_who_is_no_administrator_puts_nothing_into_a_role_that_it_lacks(pl
         assert refused(await plane.ask("PATCH", f"{PATH}/{own['id']}", body, token=desk)) == DENIED
         assert refused(await plane.ask("POST", PATH, {"name": "r", **body}, token=desk)) == DENIED
     stronger = await make(plane, PATH, {"name": "x", "core_permissions": ["webhooks:manage"]})
-    weaker = {"core_permissions": []}
+    weaker: dict[str, list[str]] = {"core_permissions": []}
     assert refused(await plane.ask("PATCH", f"{PATH}/{stronger['id']}", weaker, token=desk)) == DENIED
     assert refused(await plane.ask("DELETE", f"{PATH}/{stronger['id']}", token=desk)) == DENIED
 

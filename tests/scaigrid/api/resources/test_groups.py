@@ -57,9 +57,7 @@ async def test_who_is_taken_out_keeps_the_role_where_the_mapping_says_so(plane: 
     role = await make(plane, "/v1/iam/custom-roles", {"name": "extra"})
     ada, eve = await make_user(plane, roles=["tenant_viewer"]), await make_user(plane, roles=["tenant_viewer"])
     group = await make_group(plane, ada, eve, role="tenant_user", auto_revoke=False)
-    await make(
-        plane, "/v1/role-mappings", {"group_id": group, "custom_role_id": role["id"], "auto_revoke": False}
-    )
+    await make(plane, "/v1/role-mappings", {"group_id": group, "custom_role_id": role["id"], "auto_revoke": False})
     await make(plane, "/v1/role-mappings", {"group_id": group, "role": "tenant_admin", "auto_revoke": True})
     answer = await plane.ask("PATCH", f"/v1/groups/{group}", {"user_ids": [eve]}, who="admin_a")
     assert answer.status == 200

@@ -1,4 +1,4 @@
-"""Frontend models: the platform's for the operator, and for partners and tenants those in their own part of the slugs."""
+"""Frontend models: all of them for the operator, for partners and tenants those in their own part of the slugs."""
 
 from typing import Any
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from scaigrid.config.entities import Model, Provider
 from scaigrid.config.entities import Backend as DeclaredBackend
+from scaigrid.config.entities import Model, Provider
 from scaigrid.control.declared import route_id
 from tests.scaigrid.api.conftest import platform
 from tests.scaigrid.api.control_plane import ControlPlane
@@ -80,7 +80,7 @@ async def test_what_it_refers_to_is_there_and_fits_and_is_named_where_it_does_no
     one = await backend(plane)
     await model(plane)
     await model(plane, "pictures", modality="image")
-    for body, status, fields in (
+    cases: tuple[tuple[dict[str, Any], int, list[str]], ...] = (
         ({"model": "nowhere", "targets": targets(one)}, 404, ["model"]),
         ({"model": "acme/chat", "targets": [{"backend_id": "be_x"}]}, 404, ["targets[0].backend_id"]),
         ({"model": "acme/chat", "targets": []}, 422, ["targets"]),
@@ -90,7 +90,8 @@ async def test_what_it_refers_to_is_there_and_fits_and_is_named_where_it_does_no
         ({"model": "acme/chat", "targets": targets(one), "max_attempts": 0}, 422, ["max_attempts"]),
         ({"model": "acme/chat", "targets": targets(one), "deadlines": {"total": 0}}, 422, ["deadlines.total"]),
         ({"model": "pictures", "targets": targets(one)}, 422, ["targets[0].backend_id"]),
-    ):
+    )
+    for body, status, fields in cases:
         refused = await plane.ask("POST", "/v1/routes", body, who="super")
         assert (refused.status, list(refused.details)) == (status, fields), body
 

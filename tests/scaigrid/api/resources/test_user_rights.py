@@ -113,7 +113,8 @@ async def test_who_is_no_administrator_gives_no_permission_of_a_module_that_it_l
 
 async def test_users_out_of_sight_and_of_the_file(plane: ControlPlane) -> None:
     far = await make_user(plane, where="c")
-    for path, body in (("roles", {"roles": []}), ("module-permissions", {"module_permissions": []})):
+    bodies: dict[str, dict[str, list[str]]] = {"roles": {"roles": []}, "module-permissions": {"module_permissions": []}}
+    for path, body in bodies.items():
         assert refused(await plane.get(f"/v1/users/{far}/{path}", "admin_a")) == NOT_THERE
         assert refused(await plane.ask("PUT", f"/v1/users/{far}/{path}", body, who="partner_one")) == NOT_THERE
         own = f"/v1/users/{user('user_a')}/{path}"
