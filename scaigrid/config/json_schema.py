@@ -121,10 +121,8 @@ def _alternatives(kind: inspect.Type) -> Iterable[Schema]:
         raise TypeError(f"a JSON Schema has no words for {kind}") from None
 
 
-def _annotated(kind: inspect.Metadata) -> Iterable[Schema]:
-    if isinstance(kind.type, inspect.DecimalType):
-        return _decimal(kind.extra or {})
-    return _alternatives(kind.type)
+def _annotated(kind: Any) -> Iterable[Schema]:
+    return _decimal(kind.extra or {}) if isinstance(kind.type, inspect.DecimalType) else _alternatives(kind.type)
 
 
 def _union(kind: inspect.UnionType) -> Iterator[Schema]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from scaigrid import serve as subject
 from scaigrid.app import Overrides, load_config, worker_app
@@ -30,14 +29,16 @@ from scaigrid.reloading.channel import ask
 from scaigrid.serve import CannotServe, Worker, serve
 from tests.harness.deployment import deployment, made
 from tests.harness.eventually import PATIENCE
+from tests.harness.logs import logging_to
 from tests.harness.ports import free_port, refusing_port
+from tests.harness.services import Written
 
 
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
     """Whoever serves in this process here points its log at standard output."""
-    yield
-    structlog.reset_defaults()
+    with logging_to(Written()):
+        yield
 
 
 @pytest.fixture

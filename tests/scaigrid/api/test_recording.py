@@ -7,6 +7,7 @@ import pytest
 
 from scaigrid.control.store import Change
 from scaigrid.ledger.records import AuditRow
+from tests.harness.checkout import ROOT, files
 from tests.scaigrid.api.control_plane import ControlPlane
 
 PROVIDER_KEY = "pk-of-the-provider-not-to-be-seen"
@@ -163,3 +164,9 @@ async def test_no_credential_is_in_a_row(plane: ControlPlane) -> None:
     told = str(plane.kept.records)
     for secret in (PROVIDER_KEY, text, rotated.json["data"]["key"]):
         assert secret not in told
+
+
+def test_nothing_in_the_api_changes_anything_but_by_what_records_it() -> None:
+    sources = [path for path in files() if path.parts[:2] == ("scaigrid", "api") and path.suffix == ".py"]
+    found = [str(path) for path in sources if "control.change()" in (ROOT / path).read_text()]
+    assert found == ["scaigrid/api/recording.py"]

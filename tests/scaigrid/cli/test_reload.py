@@ -10,11 +10,11 @@ import structlog
 
 from scaigrid.__main__ import main
 from scaigrid.control.plan import Plan, Step
-from scaigrid.log import Scrubber, configure
 from scaigrid.reloading.attendant import Attendant
 from scaigrid.reloading.channel import Channel
 from scaigrid.reloading.outcome import Reloaded
 from tests.harness.clock import StillClock
+from tests.harness.logs import logging_to
 from tests.harness.services import Written
 
 STEP = Step(kind="user", id="user_1", name="ann", reason="in use by others")
@@ -31,10 +31,9 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def no_lines() -> Iterator[None]:
     """The gateway is in this process here, and its log lines are not what the command says."""
-    configure(Written(), "info", Scrubber())
-    structlog.configure(cache_logger_on_first_use=False)
-    yield
-    structlog.reset_defaults()
+    with logging_to(Written()):
+        structlog.configure(cache_logger_on_first_use=False)
+        yield
 
 
 @contextmanager

@@ -73,6 +73,32 @@ async def test_a_block_that_raises_changes_nothing(database_url: str) -> None:
         assert (await names(plane), await plane.store.epoch()) == ([], 0)
 
 
+async def test_a_step_before_the_commit_is_taken_when_all_of_it_is_written(database_url: str) -> None:
+    async with deployment(database_url) as plane:
+        seen: list[int] = []
+        async with plane.store.change(None) as change:
+            change.put(partner("acme"))
+            change.before_commit(lambda: seen.append(change.state.epoch))
+            assert seen == []
+        assert seen == [1]
+        assert await names(plane) == ["acme"]
+
+
+async def test_a_step_before_the_commit_that_raises_undoes_the_change(database_url: str) -> None:
+    def refuse() -> None:
+        raise GatewayError(Code.STORE_UNAVAILABLE, "it cannot be recorded")
+
+    async def fails(plane: Deployment) -> None:
+        async with plane.store.change(None) as change:
+            change.put(partner("acme"))
+            change.before_commit(refuse)
+
+    async with deployment(database_url) as plane:
+        with pytest.raises(GatewayError, match="it cannot be recorded"):
+            await fails(plane)
+        assert (await names(plane), await plane.store.epoch()) == ([], 0)
+
+
 async def test_a_block_that_does_nothing_takes_no_epoch(database_url: str) -> None:
     async with deployment(database_url) as plane:
         async with plane.store.change(None):

@@ -10,13 +10,13 @@ import pytest
 import structlog
 
 from scaigrid.control.plan import Plan, Step
-from scaigrid.log import Scrubber, configure
 from scaigrid.reloading.attendant import AGAIN_SECONDS, Attendant
 from scaigrid.reloading.channel import Channel, ask
 from scaigrid.reloading.outcome import Reloaded
 from scaigrid.reloading.watch import Watch, sign_of
 from tests.harness.clock import StillClock
 from tests.harness.eventually import PATIENCE, eventually
+from tests.harness.logs import logging_to
 from tests.harness.services import Written
 
 STEP = Step(kind="user", id="user_1", name="ann", reason="in use")
@@ -47,10 +47,9 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def lines() -> Iterator[Written]:
     written = Written()
-    configure(written, "info", Scrubber())
-    structlog.configure(cache_logger_on_first_use=False)
-    yield written
-    structlog.reset_defaults()
+    with logging_to(written):
+        structlog.configure(cache_logger_on_first_use=False)
+        yield written
 
 
 @pytest.fixture
