@@ -94,4 +94,6 @@ def _input_bound(call: Call, model: Model) -> int:
             )
         return window
     bound = len(call.body) + len((model.system_prompt or "").encode()) + _ADDED_BY_PROVIDERS
+    # What the operator has put into every request is read by the provider too: tools, for example.
+    bound += sum(len(name) + len(memoryview(value)) for name, value in model.defaults.items())
     return bound if window is None else min(bound, window)

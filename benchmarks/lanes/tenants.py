@@ -1,4 +1,4 @@
-"""Many tenants: how long the gateway takes to start, what it holds in memory, how long a change takes to be in force."""
+"""Many tenants: how long a start takes, what is held in memory, and how long until a change is in force."""
 
 import json
 import os
@@ -73,9 +73,7 @@ def configuration(tenants: int, data_folder: Path) -> Mapping[str, Any]:
         },
         "providers": {"sim": {"type": "simulator"}},
         "backends": {"sim": {"provider": "sim", "model": "m"}},
-        "models": {
-            "demo": {"unpriced": "free", "max_output_tokens": 100, "route": {"targets": [{"backend": "sim"}]}}
-        },
+        "models": {"demo": {"unpriced": "free", "max_output_tokens": 100, "route": {"targets": [{"backend": "sim"}]}}},
     }
 
 

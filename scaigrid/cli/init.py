@@ -13,8 +13,8 @@ from scaigrid.cli.paint import harmless
 
 _FILE = Path("scaigrid.yaml")
 _MAX_OUTPUT_TOKENS = 8192
-_VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "simulator": None}
-_OTHERWISE = "PROVIDER_API_KEY"
+_VARIABLES = {"custom": "PROVIDER_API_KEY", "simulator": None}
+"""Where the provider's key is, unless in a variable that is called as the provider."""
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -121,7 +121,7 @@ def _provider(given: Namespace, asked: Callable[..., str]) -> tuple[str, str | N
         raise Failed(f"scaigrid: --provider: there is no {harmless(provider)}: {known}", WRONG)
     if given.no_provider_key:
         return provider, None
-    variable: str | None = given.key_variable or _VARIABLES.get(provider, _OTHERWISE)
+    variable: str | None = given.key_variable or _VARIABLES.get(provider, f"{provider.upper()}_API_KEY")
     if variable is not None and not variable.isidentifier():
         raise Failed(f"scaigrid: --key-variable: {harmless(variable)} is no name of a variable", WRONG)
     return provider, variable

@@ -19,7 +19,7 @@ from scaigrid.types import Modality
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Permission = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]+(?::[a-z0-9_-]+){1,3}$")]
 ModulePermission = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]+(?::[a-z0-9_-]+){2,3}$")]
-"""`{module}:resource:action`: it has more parts than any permission of the core, so that neither is taken for the other."""
+"""`{module}:resource:action`: more parts than any permission of the core, so that neither is taken for the other."""
 Origin = Literal["config", "api"]
 
 

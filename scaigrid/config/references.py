@@ -10,6 +10,7 @@ from scaigrid.config.headers import header_fault
 from scaigrid.config.identity_references import check_identity
 from scaigrid.config.terms import DEMO_KEY
 from scaigrid.control.declared import key_digest, or_default
+from scaigrid.control.vault import LEAST
 from scaigrid.stores.address import read_address
 from scaigrid.types import Modality
 
@@ -29,6 +30,7 @@ def check(config: schema.Config, adapters: Mapping[str, Adapter]) -> Iterable[Fa
     yield from check_entities(config)
     yield from check_identity(config)
     yield from _server(config)
+    yield from _database(config.database)
     yield from _store(config.store)
 
 
@@ -161,6 +163,22 @@ def _server(config: schema.Config) -> Iterable[Fault]:
                         "make a key of your own"
                     ),
                 )
+
+
+def _database(database: schema.Database) -> Iterable[Fault]:
+    key = database.encryption_key
+    if key is None and database.url is not None and not database.url.reveal().startswith("sqlite"):
+        yield (
+            ("database", "encryption_key"),
+            "needed with a database server: what encrypts credentials there has to be the same in every gateway",
+        )
+    keys = (
+        (("encryption_key",), key),
+        *((("previous_encryption_keys", place), old) for place, old in enumerate(database.previous_encryption_keys)),
+    )
+    for path, secret in keys:
+        if secret is not None and len(secret.reveal()) < LEAST:
+            yield ("database", *path), f"must have at least {LEAST} characters, and be hard to guess"
 
 
 def _store(store: schema.Store) -> Iterable[Fault]:

@@ -13,6 +13,8 @@ Slug = Annotated[str, msgspec.Meta(pattern=r"^(?!.*//)[A-Za-z0-9](?:[A-Za-z0-9._
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 Amount = Annotated[Decimal, msgspec.Meta(extra={"ge": 0, "le": 10**12})]
 """Money, not negative; msgspec has no bounds for decimals, the loader reads these."""
+Price = Annotated[Decimal, msgspec.Meta(extra={"ge": 0, "lt": 10**6})]
+"""A price per million tokens. Below a million: what a call costs has to fit into 64 bits of nano-units."""
 RoleName = Literal["tenant_viewer", "tenant_user", "tenant_admin", "partner_viewer", "partner_admin", "super_admin"]
 
 KEY_PATTERN = re.compile(r"^sgk_[A-Za-z0-9_-]{32,}$")
@@ -43,20 +45,20 @@ class Deadlines(Strict):
 class Cost(Strict):
     """What a backend charges you, in the currency of the prices, per million tokens. Decimal numbers."""
 
-    input: Amount = Decimal(0)
+    input: Price = Decimal(0)
     """Input tokens that were not cached."""
-    output: Amount = Decimal(0)
+    output: Price = Decimal(0)
     """Output tokens, reasoning included."""
-    cached_input: Amount | None = None
+    cached_input: Price | None = None
     """Input tokens read from the provider's cache. Left out: as `input`."""
-    cache_write: Amount | None = None
+    cache_write: Price | None = None
     """Input tokens written to the provider's cache (kept 5 minutes). Left out: as `input`."""
-    cache_write_1h: Amount | None = None
+    cache_write_1h: Price | None = None
     """Input tokens written to the provider's cache for an hour. Left out: as `cache_write`."""
 
 
 class Prices(Cost):
     """What a model costs your users, per million tokens, and for each request. Decimal numbers."""
 
-    request: Amount = Decimal(0)
+    request: Price = Decimal(0)
     """Each answered request, besides its tokens."""

@@ -1,7 +1,7 @@
 """State -> Snapshot: ids become references, decimals become integers, limits become buckets."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -38,20 +38,16 @@ def compile_state(state: State, config: schema.Config, adapters: Mapping[str, Ad
     funds = tuple(fund for id_, budget in state.documents(docs.Budget) for fund in _funds(id_, budget, state))
     funds += tuple(fund for id_, key in state.documents(docs.ApiKey) for fund in _key_funds(id_, key))
     backends = {id_: _backend(id_, state, adapters) for id_ in state.all("backend")}
-    bounded = any(fund.kind != "requests" for fund in funds)
     by_subject: dict[str, list[Fund]] = {}
     for fund in funds:
         by_subject.setdefault(fund.subject, []).append(fund)
     principals = Principals(state, by_subject)
-
+    models = _Models(state, backends, by_subject, bounded=any(fund.kind != "requests" for fund in funds))
     return Snapshot(
         epoch=state.epoch,
         keys=principals,
         sign_in=principals.sign_in(config.identity),
-        models={
-            model.name: _model(id_, model, state, backends, by_subject.get(model.name, ()), bounded)
-            for id_, model in state.documents(docs.Model)
-        },
+        models={model.name: models.made(id_, model) for id_, model in state.documents(docs.Model)},
         backends=tuple(backends.values()),
         funds=funds,
         anonymous=principals.anonymous(),
@@ -113,35 +109,44 @@ def _backend(id_: str, state: State, adapters: Mapping[str, Adapter]) -> Backend
     )
 
 
-def _model(
-    id_: str,
-    model: docs.Model,
-    state: State,
-    backends: Mapping[str, Backend],
-    funds: Iterable[Fund],
-    bounded: bool,
-) -> Model:
-    price = None if model.unpriced == "refuse" else price_list(model.prices) if model.prices else FREE
-    found = state.get("route", route_id(id_))
-    route = found.document if found is not None and isinstance(found.document, docs.Route) else None
-    return Model(
-        id=id_,
-        slug=model.name,
-        display_name=model.display_name or model.name,
-        description=model.description,
-        modality=model.modality,
-        status=model.status,
-        context_window=model.context_window,
-        max_output_tokens=model.max_output_tokens,
-        price=price,
-        bounded=bounded,
-        defaults={name: msgspec.Raw(msgspec.json.encode(value)) for name, value in model.default_params.items()},
-        system_prompt=model.system_prompt,
-        metadata=model.metadata,
-        route=NO_ROUTE if route is None else _route(route, backends),
-        funds=tuple(fund for fund in funds if fund.level == "model"),
-        backend_count=0 if route is None else len({target.backend_id for target in route.targets}),
-    )
+class _Models:
+    """Makes models, each with what it is reached by and counted against."""
+
+    def __init__(
+        self,
+        state: State,
+        backends: Mapping[str, Backend],
+        funds: Mapping[str, Sequence[Fund]],
+        *,
+        bounded: bool,
+    ) -> None:
+        self._state = state
+        self._backends = backends
+        self._funds = funds
+        self._bounded = bounded
+
+    def made(self, id_: str, model: docs.Model) -> Model:
+        price = None if model.unpriced == "refuse" else price_list(model.prices) if model.prices else FREE
+        found = self._state.get("route", route_id(id_))
+        route = found.document if found is not None and isinstance(found.document, docs.Route) else None
+        return Model(
+            id=id_,
+            slug=model.name,
+            display_name=model.display_name or model.name,
+            description=model.description,
+            modality=model.modality,
+            status=model.status,
+            context_window=model.context_window,
+            max_output_tokens=model.max_output_tokens,
+            price=price,
+            bounded=self._bounded,
+            defaults={name: msgspec.Raw(msgspec.json.encode(value)) for name, value in model.default_params.items()},
+            system_prompt=model.system_prompt,
+            metadata=model.metadata,
+            route=NO_ROUTE if route is None else _route(route, self._backends),
+            funds=tuple(fund for fund in self._funds.get(model.name, ()) if fund.level == "model"),
+            backend_count=0 if route is None else len({target.backend_id for target in route.targets}),
+        )
 
 
 def _route(route: docs.Route, backends: Mapping[str, Backend]) -> Route:

@@ -1,7 +1,7 @@
 """Config -> resources: what the file declares by handles, as documents that refer to each other by id."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 from scaigrid.config import entities, schema
@@ -53,32 +53,26 @@ class _Declared:
 
     def all(self) -> Iterator[Resource]:
         config = self._config
-        for name, partner in self._partners.items():
-            yield self._made("partner", name, partner, self._partner(name, partner))
-        for name, tenant in self._tenants.items():
-            yield self._made("tenant", name, tenant, self._tenant(name, tenant))
-        for name, role in config.roles.items():
-            yield self._made("role", name, role, self._role(name, role))
-        for name, user in config.users.items():
-            yield self._made("user", name, user, self._user(name, user))
-        for name, group in config.groups.items():
-            yield self._made("group", name, group, self._group(name, group))
-        for name, mapping in config.role_mappings.items():
-            yield self._made("role_mapping", name, mapping, self._mapping(name, mapping))
-        for name, key in config.keys.items():
-            yield self._made("api_key", name, key, self._key(name, key))
-        for name, provider in config.providers.items():
-            yield self._made("provider", name, provider, _provider(name, provider))
-        for name, backend in config.backends.items():
-            yield self._made("backend", name, backend, self._backend(name, backend))
+        yield from self._each("partner", self._partners, self._partner)
+        yield from self._each("tenant", self._tenants, self._tenant)
+        yield from self._each("role", config.roles, self._role)
+        yield from self._each("user", config.users, self._user)
+        yield from self._each("group", config.groups, self._group)
+        yield from self._each("role_mapping", config.role_mappings, self._mapping)
+        yield from self._each("api_key", config.keys, self._key)
+        yield from self._each("provider", config.providers, _provider)
+        yield from self._each("backend", config.backends, self._backend)
         for slug, model in config.models.items():
             yield from self._model(slug, model)
-        for name, models in config.model_groups.items():
-            yield self._made("model_group", name, models, self._model_group(name, models))
-        for name, access in config.model_access.items():
-            yield self._made("model_access", name, access, self._access(name, access))
-        for name, budget in config.budgets.items():
-            yield self._made("budget", name, budget, self._budget(name, budget))
+        yield from self._each("model_group", config.model_groups, self._model_group)
+        yield from self._each("model_access", config.model_access, self._access)
+        yield from self._each("budget", config.budgets, self._budget)
+
+    def _each(
+        self, kind: str, entries: Mapping[str, EntryT], document: Callable[[str, EntryT], docs.Document]
+    ) -> Iterator[Resource]:
+        for handle, entry in entries.items():
+            yield self._made(kind, handle, entry, document(handle, entry))
 
     def _made(self, kind: str, handle: str, entry: entities.Entry, document: docs.Document) -> Resource:
         prefix = {"role_mapping": "rolemap", "model_access": "access", "budget": "budget"}.get(kind)

@@ -44,6 +44,7 @@ class Control:
         self._woken = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._used: dict[str, float] = {}
+        self._writing: dict[str, float] = {}
         self._failing = False
         self.config_hash: str | None = None
         self.rebuild_seconds = 0.0
@@ -109,8 +110,8 @@ class Control:
 
     @property
     def uses(self) -> Mapping[str, float]:
-        """Uses that are not written yet."""
-        return self._used
+        """When keys were used that is not written yet, by id, in seconds since the epoch."""
+        return self._writing | self._used
 
     async def _put_in_force(self, state: State) -> None:
         # In a thread, for ten thousand tenants take longer than a stream may wait.
@@ -150,9 +151,11 @@ class Control:
 
     async def _write_uses(self) -> None:
         if self._used:
-            used, self._used = self._used, {}
+            self._writing, self._used = self._used, {}
             try:
-                await self._store.used(used)
+                await self._store.used(self._writing)
             except GatewayError:
-                self._used = used | self._used
+                self._used = self._writing | self._used
                 raise
+            finally:
+                self._writing = {}

@@ -35,7 +35,7 @@ def url(tmp_path: Path) -> Iterator[str]:
 def config(provider: Provider, url: str) -> dict[str, Any]:
     endpoint = provider.at("/postgres/v1").always(answer(completion()))
     return {
-        "database": {"url": url.replace("postgresql+asyncpg", "postgres")},
+        "database": {"url": url.replace("postgresql+asyncpg", "postgres"), "encryption_key": "k" * 32},
         "partners": {"default": {"limits": UNLIMITED}},
         "tenants": {"default": {"limits": UNLIMITED}},
         "users": {"ann": {"limits": UNLIMITED}},
@@ -139,7 +139,8 @@ def test_a_server_that_goes_away_under_load_is_noticed_by_no_caller(
 
 def test_an_unreachable_server_is_told_in_one_line(config: dict[str, Any], tmp_path: Path) -> None:
     with refusing_port() as port:
-        config["database"] = {"url": f"postgresql://ann:hidden-password@{LOOPBACK}:{port}/ledger"}
+        url = f"postgresql://ann:hidden-password@{LOOPBACK}:{port}/ledger"
+        config["database"] = {"url": url, "encryption_key": "k" * 32}
         with pytest.raises(NotServing) as failed, Gateway(config, tmp_path / "gateway"):
             pass
     assert failed.value.code == 1

@@ -62,7 +62,7 @@ class _Report(msgspec.Struct):
 def configuration(database: str) -> dict[str, Any]:
     """A gateway in which the document's own examples are calls that are answered, by a simulator, for a super admin."""
     return {
-        "database": {"url": database},
+        "database": {"url": database, "encryption_key": "k" * 32},
         "partners": {"default": {"limits": _LIMITS}},
         "tenants": {"default": {"limits": _LIMITS}},
         "users": {"fuzz": {"roles": ["super_admin"], "limits": _LIMITS}},

@@ -106,9 +106,7 @@ async def rotate_key(
             previous_until=until if overlaps else None,
         )
 
-    view, kept = await _changed(
-        request, id_, "rotate", rotated, services=services, control=control, adapters=adapters
-    )
+    view, kept = await _changed(request, id_, "rotate", rotated, services=services, control=control, adapters=adapters)
     view = await KEYS.informed(view, (kept,))
     return _with_text(view, kept, KEYS.described(view, kept), text.reveal())
 
@@ -127,9 +125,7 @@ async def revoke_key(
         key = view.state.document(docs.ApiKey, resource.id)
         return msgspec.structs.replace(key, revoked=True, previous_sha256=None, previous_until=None)
 
-    view, kept = await _changed(
-        request, id_, "revoke", revoked, services=services, control=control, adapters=adapters
-    )
+    view, kept = await _changed(request, id_, "revoke", revoked, services=services, control=control, adapters=adapters)
     return described(KEYS, await KEYS.informed(view, (kept,)), kept)
 
 

@@ -172,10 +172,10 @@ class ApiKeys(Collection[ApiKeyGiven, ApiKeyItem]):
 
     async def informed(self, view: View, resources: Sequence[Resource]) -> View:
         ids = [resource.id for resource in resources]
+        # What this worker has not written yet; asked first, for by the time that the database answers it may be there.
+        later = view.control.uses
         used = await view.control.store.uses(ids) if ids else {}
-        # What this worker has seen since is not written yet.
-        ours = {id_: view.control.uses[id_] for id_ in ids if id_ in view.control.uses}
-        return msgspec.structs.replace(view, facts=used | ours)
+        return msgspec.structs.replace(view, facts=used | {id_: later[id_] for id_ in ids if id_ in later})
 
     def described(self, view: View, resource: Resource) -> ApiKeyItem:
         key = view.state.document(docs.ApiKey, resource.id)

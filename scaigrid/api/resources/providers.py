@@ -1,5 +1,6 @@
 """`/v1/providers`: the connections to providers. What is written of a credential is never read back."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, cast
 
 from msgspec import UNSET, Meta, UnsetType
@@ -68,7 +69,10 @@ class Providers(Collection[ProviderGiven, ProviderItem]):
     area = "Routing"
     singular = "Provider"
     plural = "Providers"
-    about = "Connections, each with the credential that its backends share."
+    about = (
+        "Connections, each with the credential that its backends share. A key is kept for the address that it was "
+        "given for: where that changes, it has to be sent again."
+    )
     reading = OPERATORS
     making = OPERATORS
     changing = OPERATORS
@@ -126,7 +130,14 @@ class Providers(Collection[ProviderGiven, ProviderItem]):
         if before is not None and after is not None and _document(before).type != _document(after).type:
             # What its backends are called with, and which models they serve, was decided for the other protocol.
             in_use(before, view.state)
-        return ()
+        return () if before is None or after is None else tuple(_moved(_document(before), _document(after)))
+
+
+def _moved(before: docs.Provider, after: docs.Provider) -> Iterator[Detail]:
+    """A fault of a new address with the key that was stored for the old one: it would be sent to another host."""
+    elsewhere = after.base_url != before.base_url or after.type != before.type
+    if elsewhere and after.api_key is not None and after.api_key is before.api_key:
+        yield Detail("api_key", "must be sent again, or null: what is stored was given for another address")
 
 
 def kept(given: str | UnsetType | None, there: Secret | None) -> Secret | None:

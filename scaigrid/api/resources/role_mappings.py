@@ -7,7 +7,7 @@ from scaigrid.api.authority import Authority, judge
 from scaigrid.api.collection import Collection, Kept, PageQuery
 from scaigrid.api.resources import examples
 from scaigrid.api.resources.groups import keepers
-from scaigrid.api.resources.users import MANAGING, Id
+from scaigrid.api.resources.users import MANAGING, Id, Role
 from scaigrid.api.view import View
 from scaigrid.config.entities import Origin
 from scaigrid.config.terms import Name, RoleName
@@ -42,7 +42,7 @@ class RoleMappingItem(Kept, kw_only=True):
     name: str
     group_id: str
     tenant_id: str
-    role: RoleName | None
+    role: Role | None
     custom_role_id: str | None
     auto_revoke: bool
 

@@ -11,9 +11,8 @@ from scaigrid.api.crud import Asked, described, put_in_place, recorded, seen, wr
 from scaigrid.api.handling import READ, Provided, exchange_in
 from scaigrid.api.query import NoQuery, read_query
 from scaigrid.api.recording import Trying, changing, noted
-from scaigrid.api.resources.users import MANAGING, GivenIds, GivenPermissions, GivenRoles, Users, once
+from scaigrid.api.resources.users import MANAGING, GivenIds, GivenPermissions, GivenRoles, Role, Users, once
 from scaigrid.api.view import View, view_of
-from scaigrid.config.terms import RoleName
 from scaigrid.control import documents as docs
 from scaigrid.control.follower import Control
 from scaigrid.control.resource import Resource
@@ -37,7 +36,7 @@ class UserRoles(AnswerShape, kw_only=True):
     """The roles of a user, and what follows from them."""
 
     user_id: str
-    roles: tuple[RoleName, ...]
+    roles: tuple[Role, ...]
     """Its own."""
     custom_role_ids: tuple[str, ...]
     """Its own."""

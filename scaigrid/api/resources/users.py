@@ -17,13 +17,14 @@ from scaigrid.config.terms import Limits, Name, RoleName
 from scaigrid.control import documents as docs
 from scaigrid.control.resource import Resource
 from scaigrid.control.standing import Standings
-from scaigrid.dialects.shapes import RequestShape
+from scaigrid.dialects.shapes import OPEN, RequestShape
 from scaigrid.errors import Code, Detail, GatewayError
 from scaigrid.timestamps import iso
 
 MANAGING = Requirement("users:manage")
 Id = Annotated[str, Meta(min_length=1, max_length=128)]
 Email = Annotated[str, Meta(pattern=r"^[^@\x00-\x20\x7f]+@[^@\x00-\x20\x7f]+$", max_length=254)]
+Role = Annotated[RoleName, OPEN]
 GivenRoles = Annotated[tuple[RoleName, ...], Meta(max_length=32)]
 GivenIds = Annotated[tuple[Id, ...], Meta(max_length=256)]
 GivenPermissions = Annotated[tuple[ModulePermission, ...], Meta(max_length=256)]
@@ -62,7 +63,7 @@ class UserItem(Kept, kw_only=True):
     display_name: str
     email: str | None
     external_id: str | None
-    roles: tuple[RoleName, ...]
+    roles: tuple[Role, ...]
     custom_role_ids: tuple[str, ...]
     module_permissions: tuple[str, ...]
     disabled: bool

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from adapters import ADAPTERS
 from scaigrid.__main__ import main
 from scaigrid.app import load_config
 from scaigrid.config.terms import KEY_PATTERN
@@ -156,7 +157,7 @@ def test_a_person_is_asked_for_what_was_not_said(
     out, err = capsys.readouterr()
     _shown(out)
     assert [question.strip() for question in err.split(": ")][:2] == [
-        "Provider (anthropic, custom, openai, simulator) [openai]",
+        f"Provider ({', '.join(sorted(ADAPTERS))}) [openai]",
         "The provider's name of the model (gpt-4o)",
     ]
     config = load_config(here / "scaigrid.yaml")

@@ -146,6 +146,17 @@ def test_a_sound_file_has_no_errors(tmp_path: Path) -> None:
         ),
         (
             "users:\n",
+            "database: { url: 'postgres://db/x' }\nusers:\n",
+            "c.yaml:1: database.encryption_key: needed with a database server: what encrypts credentials there has to "
+            "be the same in every gateway",
+        ),
+        (
+            "users:\n",
+            "database: { encryption_key: short }\nusers:\n",
+            "c.yaml:1: database.encryption_key: must have at least 32 characters, and be hard to guess",
+        ),
+        (
+            "users:\n",
             "store: { type: valkey }\nusers:\n",
             "c.yaml:1: store.url: needed: where the Valkey is, for example valkey://localhost:6379/0",
         ),

@@ -156,6 +156,29 @@ async def test_the_last_use_of_a_key_is_written_and_never_set_back(database_url:
         assert await reader.control.store.uses() == {"apikey_1": 1_800_000_060.0}
 
 
+async def test_a_use_is_known_from_when_it_was_seen(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while it is being written, and after that has failed."""
+    async with _worker(database_url) as worker:
+        control = worker.control
+        control.seen(_caller("apikey_1"))
+        seen = dict(control.uses)
+        assert seen == {"apikey_1": worker.clock.wall}
+        known: list[dict[str, float]] = []
+
+        async def fails(_: dict[str, float]) -> None:
+            known.append(dict(control.uses))
+            raise GatewayError(Code.STORE_UNAVAILABLE)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(control.store, "used", fails)
+            with pytest.raises(GatewayError):
+                await control._write_uses()
+        assert known == [seen]
+        assert control.uses == seen
+        await control._write_uses()
+        assert (control.uses, await control.store.uses()) == ({}, seen)
+
+
 def _caller(key: str | None) -> Principal:
     party = Party("x", "x", "x")
     return Principal(partner=party, tenant=party, user=party, key=None if key is None else Party(key, key, key))

@@ -53,7 +53,7 @@ async def test_what_is_written_of_a_credential_is_nowhere_to_be_read(plane: Cont
         made,
         await plane.get(path, "super"),
         await plane.get("/v1/providers", "super"),
-        await plane.ask("PATCH", path, {"base_url": "https://b.example"}, who="super"),
+        await plane.ask("PATCH", path, {"name": "acme-two"}, who="super"),
         await plane.ask("PATCH", path, {"api_key": 7, "headers": {"X-Secret": 7}}, who="super"),
         await plane.ask("PUT", path, {**body, "type": "nobody"}, who="super"),
     ]
@@ -71,7 +71,7 @@ async def test_a_credential_that_is_left_out_stays_and_null_takes_it_away(plane:
     made = await provider(plane, "acme", type="openai", api_key=KEY, headers=both)
     id_, path = made["id"], f"/v1/providers/{made['id']}"
     least = {"name": "acme", "type": "openai"}
-    await plane.ask("PATCH", path, {"base_url": "https://b.example"}, who="super")
+    await plane.ask("PATCH", path, {"name": "acme-two"}, who="super")
     assert secrets(plane, id_) == (KEY, both)
     await plane.ask("PUT", path, least, who="super")
     assert secrets(plane, id_) == (KEY, both)
@@ -84,6 +84,16 @@ async def test_a_credential_that_is_left_out_stays_and_null_takes_it_away(plane:
     assert secrets(plane, id_) == (KEY, {})
     await plane.ask("PUT", path, {**least, "api_key": None}, who="super")
     assert secrets(plane, id_) == (None, {})
+
+
+async def test_a_key_does_not_follow_to_another_address(plane: ControlPlane) -> None:
+    made = await provider(plane, "acme", type="openai", api_key=KEY)
+    path = f"/v1/providers/{made['id']}"
+    moved = {"base_url": "https://elsewhere.example"}
+    refused = await plane.ask("PATCH", path, moved, who="super")
+    assert (refused.status, set(refused.details)) == (422, {"api_key"})
+    assert (await plane.ask("PATCH", path, {**moved, "api_key": KEY}, who="super")).status == 200
+    assert secrets(plane, made["id"])[0] == KEY
 
 
 async def test_a_patch_names_single_headers(plane: ControlPlane) -> None:
