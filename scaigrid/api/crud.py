@@ -21,7 +21,7 @@ from scaigrid.api.query import NoQuery, read_query
 from scaigrid.api.recording import Trying, changing, concerns, noted
 from scaigrid.api.view import View, missing, view_of
 from scaigrid.control.follower import Control
-from scaigrid.control.kinds import KINDS
+from scaigrid.control.kinds import KINDS, Reference
 from scaigrid.control.resource import Resource
 from scaigrid.control.rules import faults, in_use
 from scaigrid.control.store import Change
@@ -210,7 +210,7 @@ def put_in_place(
 
     Raises GatewayError with every fault.
     """
-    known = set() if before is None else set(before.is_a.references(before.document))
+    known: set[Reference] = set() if before is None else set(before.is_a.references(before.document))
     for reference in after.is_a.references(after.document):
         if reference not in known:
             found = change.state.get(reference.kind, reference.id)

@@ -5,6 +5,7 @@ tenants too, and only the platform's those of partners and models.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal
 
 from scaigrid import roles
@@ -72,8 +73,12 @@ def sets(view: View, level: Level) -> bool:
     return WIDTH[_spread(view).get("accounting:manage_budgets", "tenant")] >= WIDTH[_LEAST[level]]
 
 
+@lru_cache(maxsize=1)
 def _far(view: View) -> Reach | None:
-    """The widest of what the caller may view or manage; None where that is its own alone."""
+    """The widest of what the caller may view or manage; None where that is its own alone.
+
+    The last one is kept: a list asks it of each of its resources.
+    """
     found: list[Reach] = [reach for permission, reach in _VIEWS.items() if view.may(permission)]
     if view.may("accounting:manage_budgets"):
         found.append(_spread(view).get("accounting:manage_budgets", "tenant"))

@@ -10,7 +10,7 @@ from scaigrid.config.terms import Cost, Prices
 from scaigrid.dialects.shapes import AnswerShape, RequestShape
 from scaigrid.pricing import to_decimal, to_nano
 
-Price = Annotated[str, Meta(pattern=r"^[0-9]{1,6}(?:\.[0-9]{1,9})?$")]
+Price = Annotated[str, Meta(pattern=r"^[0-9]{1,6}(?:\.[0-9]{1,9})?(?!\n)$")]
 """Below a million of the currency for a million tokens. With ten times as much, a usage row could not hold the cost of
 what a provider may claim to have answered."""
 

@@ -5,6 +5,7 @@ anything, and can be set by those who do not manage the parties themselves.
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import msgspec
@@ -90,7 +91,9 @@ async def listing(
     wanted = read_query(request, RateLimitsQuery)
     after = _CURSOR.read(wanted.cursor)
     view = view_of(request, await control.refresh(), services, control, adapters)
-    page = [place for place in _places(view, wanted) if after is None or place > after][: wanted.limit + 1]
+    following = (place for place in _places(view, wanted) if after is None or place > after)
+    # One more than is shown says whether there are more
+    page = list(islice(following, wanted.limit + 1))
     items = [_item(_SCOPES[place.rank], _party(view, place)) for place in page[: wanted.limit]]
     more = len(page) > wanted.limit
     return listed(view.exchange, items, _CURSOR.write(page[wanted.limit - 1]) if more else None)

@@ -17,8 +17,8 @@ from scaigrid.secrets import Secret
 from scaigrid.types import Modality
 
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-Permission = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]+(?::[a-z0-9_-]+){1,3}$")]
-ModulePermission = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]+(?::[a-z0-9_-]+){2,3}$")]
+Permission = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]+(?::[a-z0-9_-]+){1,3}(?!\n)$")]
+ModulePermission = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]+(?::[a-z0-9_-]+){2,3}(?!\n)$")]
 """`{module}:resource:action`: more parts than any permission of the core, so that neither is taken for the other."""
 Origin = Literal["config", "api"]
 
@@ -26,7 +26,7 @@ Origin = Literal["config", "api"]
 class Entry(Strict):
     """What every entry may say of itself."""
 
-    id: Annotated[str, msgspec.Meta(pattern=r"^[a-z]+_[0-9a-f]{32}$")] | None = None
+    id: Annotated[str, msgspec.Meta(pattern=r"^[a-z]+_[0-9a-f]{32}(?!\n)$")] | None = None
     """The id of the resource. Left out: made from the handle. Written by `scaigrid export`; naming the id of a resource
     that the API made puts it under the file's management."""
     name: Label | None = None
@@ -155,7 +155,7 @@ class Key(Entry, kw_only=True):
     """The user that it belongs to."""
     key: Secret | None = None
     """The key itself, `sgk_` and at least 32 characters: `${NAME}` or `file:path`, so that it is not in this file."""
-    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}(?!\n)$")] | None = None
     """Its SHA-256 in hexadecimal, where the key is known to its user alone."""
     prefix: str | None = None
     """The first characters of the key, by which people tell keys apart; known by itself where `key` is given."""
@@ -173,7 +173,7 @@ class Key(Entry, kw_only=True):
     """A hard budget of this key."""
     revoked: bool = False
     """Refuse it with AUTH_TOKEN_INVALID, and keep it for the record."""
-    previous_sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
+    previous_sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}(?!\n)$")] | None = None
     """The key that this one replaces, while both are good."""
     previous_until: datetime | None = None
     """Until when."""
@@ -223,7 +223,7 @@ class Provider(Entry, kw_only=True):
     type: str
     """The protocol: `openai`, `custom` (any endpoint that speaks the OpenAI protocol), `anthropic`, or `simulator`
     (built in, for trials; says so in every answer)."""
-    base_url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s?#@]+$")] | None = None
+    base_url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s?#@]+(?!\n)$")] | None = None
     """Address of its API, path included (`https://api.openai.com/v1`). Left out: the provider's public one."""
     api_key: Secret | None = None
     """Its credential: `${NAME}` or `file:path`. `stored:` and a fingerprint, as `scaigrid export` writes it, keeps the

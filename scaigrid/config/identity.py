@@ -9,7 +9,7 @@ import msgspec
 from scaigrid.config.strict import Strict
 from scaigrid.config.terms import Name, Seconds
 
-Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s#@]+$", max_length=2048)]
+Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s#@]+(?!\n)$", max_length=2048)]
 Claim = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
 """Signatures that only the holder of a private key can make. `none` and HMAC are not among them and never will be."""

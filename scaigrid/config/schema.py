@@ -81,6 +81,9 @@ class Database(Strict):
     `encryption_key`; then they can go."""
 
 
+_Prefix = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9._:-]{0,62}[A-Za-z0-9])?(?!\n)$")]
+
+
 class Store(Strict):
     """Where the counters of limits and budgets are kept."""
 
@@ -95,7 +98,7 @@ class Store(Strict):
     timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=10)] = 0.05
     """How long a call waits for the store. One that waits longer is refused with STORE_UNAVAILABLE, and so is every
     other one, at once, until the store answers again."""
-    prefix: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9._:-]{0,62}[A-Za-z0-9])?$")] = "scaigrid"
+    prefix: _Prefix = "scaigrid"
     """What its keys begin with, in braces so that all of them are on one node of a cluster. Gateways with the same
     prefix count together."""
 

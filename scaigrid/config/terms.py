@@ -8,8 +8,8 @@ import msgspec
 
 from scaigrid.config.strict import Strict
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$")]
-Slug = Annotated[str, msgspec.Meta(pattern=r"^(?!.*//)[A-Za-z0-9](?:[A-Za-z0-9._:@/-]{0,126}[A-Za-z0-9])?$")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?(?!\n)$")]
+Slug = Annotated[str, msgspec.Meta(pattern=r"^(?!.*//)[A-Za-z0-9](?:[A-Za-z0-9._:@/-]{0,126}[A-Za-z0-9])?(?!\n)$")]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 Amount = Annotated[Decimal, msgspec.Meta(extra={"ge": 0, "le": 10**12})]
 """Money, not negative; msgspec has no bounds for decimals, the loader reads these."""
@@ -17,7 +17,7 @@ Price = Annotated[Decimal, msgspec.Meta(extra={"ge": 0, "lt": 10**6})]
 """A price per million tokens. Below a million: what a call costs has to fit into 64 bits of nano-units."""
 RoleName = Literal["tenant_viewer", "tenant_user", "tenant_admin", "partner_viewer", "partner_admin", "super_admin"]
 
-KEY_PATTERN = re.compile(r"^sgk_[A-Za-z0-9_-]{32,}$")
+KEY_PATTERN = re.compile(r"^sgk_[A-Za-z0-9_-]{32,}(?!\n)$")
 DEMO_KEY = "sgk_demo_0123456789abcdef0123456789abcdef"
 """Published with the project, so it opens nothing but a gateway on a loopback address."""
 

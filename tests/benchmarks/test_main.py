@@ -13,7 +13,8 @@ def test_every_lane_explains_itself(lane: str, capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit) as ended:
         main([lane, "--help"])
     assert ended.value.code == 0
-    assert "--seconds" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "--changes" in told if lane == "tenants" else "--seconds" in told, "what bounds the run"
 
 
 @pytest.mark.parametrize(

@@ -268,6 +268,21 @@ ELSEWHERE: dict[Code, str] = {
     Code.OVERLOADED: "nothing sheds load yet",
     Code.AUTH_INSUFFICIENT_SCOPE: "needs a key that carries less than its user may: test_keys.py",
     Code.AUTH_BACKEND_UNAVAILABLE: "needs an issuer that is away: test_sign_in.py",
+    **dict.fromkeys(
+        (
+            Code.BACKEND_NOT_FOUND,
+            Code.CONFLICT,
+            Code.MANAGED_BY_CONFIG,
+            Code.MODEL_HAS_BACKENDS,
+            Code.PRECONDITION_FAILED,
+            Code.PROVIDER_DISCOVERY_ERROR,
+            Code.PROVIDER_HAS_BACKENDS,
+            Code.PROVIDER_NOT_FOUND,
+            Code.SLUG_CONFLICT,
+        ),
+        "of the control plane, never of a call: tests/scaigrid/api/resources",
+    ),
+    Code.QUOTA_EXCEEDED: "nothing has a quota yet",
 }
 """Codes that are not shown here, each with its reason. It may only get shorter."""
 

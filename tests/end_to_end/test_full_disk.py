@@ -4,11 +4,15 @@ import resource
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from tests.harness import databases
 from tests.harness.behaviours import answer, completion, openai_frames, stream
+from tests.harness.eventually import eventually
 from tests.harness.gateway import Gateway
 from tests.harness.lanes import CHAT_URL, Lane, chat, code_of
 from tests.harness.provider import Provider
@@ -61,3 +65,45 @@ def test_no_answer_goes_out_that_cannot_be_recorded(
     assert [row["request_id"] for row in rows] == [first.headers["x-request-id"], last.headers["x-request-id"]]
     lane.close()
     assert gateway.stop() == 0
+
+
+@pytest.mark.parametrize("kind", databases.KINDS)
+def test_no_change_is_made_that_cannot_be_recorded(
+    kind: databases.Kind, start: Callable[..., Gateway], tmp_path: Path
+) -> None:
+    """Though the database has room: with a server of its own it always has."""
+    url = databases.fresh(kind, tmp_path)
+    key = f"sgk_root_{'0' * 32}"
+    gateway = start(
+        {
+            "database": {"url": url, "encryption_key": "k" * 32},
+            "users": {"root": {"roles": ["super_admin"]}},
+            "keys": {"root": {"user": "root", "key": key}},
+        }
+    )
+    with httpx.Client(base_url=gateway.url, headers={"authorization": f"Bearer {key}"}) as client:
+
+        def slugs() -> set[str]:
+            return {item["slug"] for item in client.get("/v1/tenants").json()["data"]["items"]}
+
+        made = client.post("/v1/tenants", json={"slug": "before"})
+        assert made.status_code == 201
+        path = f"/v1/tenants/{made.json()['data']['id']}"
+        with no_room(gateway):
+            for refused in (
+                client.post("/v1/tenants", json={"slug": "never"}),
+                client.patch(path, json={"suspended": True}),
+                client.delete(path),
+            ):
+                assert (refused.status_code, refused.json()["error"]["code"]) == (503, "STORE_UNAVAILABLE")
+            assert slugs() == {"default", "before"}
+            assert client.get(path).json()["data"] == made.json()["data"]
+        assert client.post("/v1/tenants", json={"slug": "after"}).status_code == 201
+
+        def recorded() -> list[str]:
+            answer = client.get("/v1/audit-log", params={"resource_type": "tenant", "status": "SUCCESS"})
+            return [item["after"]["slug"] for item in answer.json()["data"]["items"]]
+
+        assert eventually(lambda: recorded() if len(recorded()) == 2 else None, "both rows") == ["after", "before"]
+    assert gateway.stop() == 0
+    databases.drop(url)

@@ -103,6 +103,7 @@ REFUSALS = {
     "suspended": Code.TENANT_SUSPENDED,
     "viewer": Code.AUTHZ_PERMISSION_DENIED,
     "confined": Code.MODEL_ACCESS_DENIED,
+    "elsewhere": Code.ADDRESS_NOT_ALLOWED,
     "barred": Code.RATE_LIMITED,
     "poor": Code.BUDGET_EXCEEDED,
 }

@@ -88,6 +88,10 @@ _AMOUNTS = st.one_of(
     st.decimals(0, 10**12, allow_nan=False, allow_infinity=False, places=9),
     st.sampled_from([Decimal(0), Decimal("1E+3"), Decimal("0.10"), Decimal("1E-7")]),
 )
+_PRICES = st.one_of(
+    st.decimals(0, 999_999, allow_nan=False, allow_infinity=False, places=9),
+    st.sampled_from([Decimal(0), Decimal("1E+3"), Decimal("0.10"), Decimal("1E-7")]),
+)
 _COUNTS = st.integers(0, 2**53)
 _SECONDS = st.floats(0.001, 86_400)
 _LIMITS = st.one_of(
@@ -240,7 +244,7 @@ def _routing(world: _World, *, bounded: bool) -> None:
             provider_id=world.one(world.ids("provider")),
             model=draw(TEXTS),
             api_key=draw(st.one_of(st.none(), _SECRETS)),
-            cost=draw(st.builds(Cost, input=_AMOUNTS, cache_write=st.one_of(st.none(), _AMOUNTS))),
+            cost=draw(st.builds(Cost, input=_PRICES, cache_write=st.one_of(st.none(), _PRICES))),
             granted_to=parties,
         )
         world.add("backend", backend)
@@ -258,7 +262,7 @@ def _model(world: _World, *, bounded: bool) -> None:
         display_name=draw(_MAYBE),
         access=draw(st.sampled_from(["all", "granted"])),
         max_output_tokens=draw(least if bounded else st.one_of(st.none(), least)),
-        prices=draw(st.builds(Prices, input=_AMOUNTS, output=_AMOUNTS, request=_AMOUNTS)) if priced else None,
+        prices=draw(st.builds(Prices, input=_PRICES, output=_PRICES, request=_PRICES)) if priced else None,
         unpriced=None if priced else "free",
         default_params=draw(st.dictionaries(TEXTS, _JSON, max_size=3)),
         system_prompt=draw(_MAYBE),

@@ -569,11 +569,13 @@ def test_every_parameter_of_the_real_document_may_not_go() -> None:
     real: Node = published()
     tried = 0
     for path, item in real["paths"].items():
+        # One path at a time: comparing all of them for each parameter takes a minute.
+        old = {**real, "paths": {path: item}}
         for method, operation in item.items():
             for number in range(len(operation.get("parameters", []))):
-                new = copy.deepcopy(real)
+                new = {**real, "paths": {path: copy.deepcopy(item)}}
                 del new["paths"][path][method]["parameters"][number]
-                assert breaks(real, new) != [], (path, method, number)
+                assert breaks(old, new) != [], (path, method, number)
                 tried += 1
     assert tried > 5
 

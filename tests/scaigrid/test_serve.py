@@ -143,8 +143,8 @@ def test_a_newer_database_is_refused(file: Path, tmp_path: Path, ran: list[Confi
 
 def test_a_database_that_cannot_be_reached_is_refused_without_its_password(file: Path, ran: list[Config]) -> None:
     with refusing_port() as port:
-        text = f"{file.read_text()}database: {{ url: 'postgresql://u:hidden@127.0.0.1:{port}/d' }}\n"
-        file.write_text(text)
+        database = f"database: {{ url: 'postgresql://u:hidden@127.0.0.1:{port}/d', encryption_key: {'k' * 32} }}\n"
+        file.write_text(file.read_text() + database)
         with pytest.raises(CannotServe, match=f"the database 127.0.0.1:{port}/d cannot be opened") as refused:
             serve(file, Overrides())
     assert "hidden" not in str(refused.value)

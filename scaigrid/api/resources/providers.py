@@ -19,9 +19,9 @@ from scaigrid.errors import Code, Detail
 from scaigrid.secrets import Secret
 from scaigrid.timestamps import iso
 
-Credential = Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[!-~]+$")]
+Credential = Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[!-~]+(?!\n)$")]
 """What can stand in a header: printable ASCII without a space."""
-HeaderValue = Annotated[str, Meta(max_length=4096, pattern=r"^[ -~]*$")]
+HeaderValue = Annotated[str, Meta(max_length=4096, pattern=r"^[ -~]*(?!\n)$")]
 
 OPERATORS = Requirement("routing:manage", reach="platform")
 """Whoever runs the installation: credentials and costs are theirs."""
@@ -35,7 +35,7 @@ class ProviderGiven(RequestShape):
     type: Annotated[str, Meta(min_length=1, max_length=64)]
     """The protocol: `openai`, `custom` (any endpoint that speaks the OpenAI protocol), `anthropic`, or `simulator`
     (built in, for trials; says so in every answer). It does not change while the provider has backends."""
-    base_url: Annotated[str, Meta(max_length=2048, pattern=r"^https?://[^\s?#@]+$")] | None = None
+    base_url: Annotated[str, Meta(max_length=2048, pattern=r"^https?://[^\s?#@]+(?!\n)$")] | None = None
     """Address of its API, path included (`https://api.openai.com/v1`). Left out: the provider's public one."""
     api_key: Credential | UnsetType | None = UNSET
     """Its credential. Left out: the one that is there stays; null: none. It is never answered."""
@@ -137,7 +137,7 @@ def _moved(before: docs.Provider, after: docs.Provider) -> Iterator[Detail]:
     """A fault of a new address with the key that was stored for the old one: it would be sent to another host."""
     elsewhere = after.base_url != before.base_url or after.type != before.type
     if elsewhere and after.api_key is not None and after.api_key is before.api_key:
-        yield Detail("api_key", "must be sent again, or null: what is stored was given for another address")
+        yield Detail("api_key", "was given for another address: send it again with this one, or send null")
 
 
 def kept(given: str | UnsetType | None, there: Secret | None) -> Secret | None:

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from scaigrid.api.collection import Collection, Kept, PageQuery
@@ -103,6 +104,10 @@ class Tenants(Collection[TenantGiven, TenantItem]):
             suspended=given.suspended,
             limits=given.limits,
         )
+
+    def may_refer(self, view: View, resource: Resource) -> bool:
+        # Its partner, which the tenant that the caller acts on does not hide.
+        return msgspec.structs.replace(view, tenant_id=None).reaches(resource)
 
     def filtered(self, view: View, resource: Resource, name: str) -> object:
         return resource.name if name == "slug" else super().filtered(view, resource, name)

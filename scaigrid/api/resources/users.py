@@ -23,7 +23,7 @@ from scaigrid.timestamps import iso
 
 MANAGING = Requirement("users:manage")
 Id = Annotated[str, Meta(min_length=1, max_length=128)]
-Email = Annotated[str, Meta(pattern=r"^[^@\x00-\x20\x7f]+@[^@\x00-\x20\x7f]+$", max_length=254)]
+Email = Annotated[str, Meta(pattern=r"^[^@\x00-\x20\x7f]+@[^@\x00-\x20\x7f]+(?!\n)$", max_length=254)]
 Role = Annotated[RoleName, OPEN]
 GivenRoles = Annotated[tuple[RoleName, ...], Meta(max_length=32)]
 GivenIds = Annotated[tuple[Id, ...], Meta(max_length=256)]

@@ -177,7 +177,7 @@ class ControlPlane:
             lines=LineSink(1),
             identity=identity,
             open_paths=self.config.health.open_paths,
-            seen=lambda principal: self.control.seen(principal),
+            seen=self.control.seen,
         )
         self.upstreams: Mapping[str, Upstream] = {"http": Http1Upstream(), "simulator": SimulatorUpstream()}
         self.engine = create_engine(url)

@@ -25,7 +25,7 @@ async def test_options_says_what_a_path_takes(path: str) -> None:
     assert (answer.status, answer.headers["allow"], answer.body) == (204, "GET, HEAD, OPTIONS", b"")
 
 
-@pytest.mark.parametrize("path", READABLE)
+@pytest.mark.parametrize("path", [path for path in READABLE if not path.startswith("/v1/models")])
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE"])
 async def test_another_method_is_refused_with_those_that_would_do(path: str, method: str) -> None:
     answer = await ControlPlane().get(path, method=method)

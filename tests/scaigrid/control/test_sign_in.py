@@ -19,12 +19,14 @@ TENANTS = {"default": entities.Tenant(), "acme": entities.Tenant()}
 
 def _snapshot(let_in: Any = "declared", **sections: Any) -> Snapshot:
     issuer = Issuer(issuer="https://id.example", audience=("here",), users=let_in, claims=ClaimNames(tenant="t"))
-    config = schema.Config(**{"identity": Identity(issuers={"corp": issuer}), "tenants": TENANTS, **sections})
+    said: dict[str, Any] = {"identity": Identity(issuers={"corp": issuer}), "tenants": TENANTS, **sections}
+    config = schema.Config(**said)
     return compile_snapshot(config, ADAPTERS)
 
 
 def _claims(**fields: Any) -> Claims:
-    return Claims(**{"issuer": "corp", "subject": "ann-1", "expires_at": 1e9, **fields})
+    said: dict[str, Any] = {"issuer": "corp", "subject": "ann-1", "expires_at": 1e9, **fields}
+    return Claims(**said)
 
 
 def _refused(snapshot: Snapshot, **fields: Any) -> None:

@@ -99,3 +99,5 @@ async def test_an_administrator_acts_on_a_tenant_by_the_header(plane: ControlPla
     assert [item["slug"] for item in only.json["data"]["items"]] == ["b"]
     refused = await plane.get("/v1/tenants", "partner_one", headers={"X-ScaiGrid-Tenant": "c"})
     assert (refused.status, list(refused.details)) == (404, ["X-ScaiGrid-Tenant"])
+    made = await plane.ask("POST", "/v1/tenants", {"slug": "n"}, who="super", headers={"X-ScaiGrid-Tenant": "b"})
+    assert made.status == 201
