@@ -79,7 +79,7 @@ class Control:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with suppress(GatewayError):
-            await self._write_uses()
+            await self.write_uses()
 
     def wake(self) -> None:
         """Somebody has told of a change: look now."""
@@ -134,7 +134,7 @@ class Control:
             try:
                 await self.refresh()
                 if polls % _USES_EVERY == 0:
-                    await self._write_uses()
+                    await self.write_uses()
             except GatewayError as error:
                 self._fails(str(error.__cause__ or error))
             except Exception as error:  # noqa: BLE001 - the old snapshot goes on serving, whatever the new one has
@@ -149,7 +149,8 @@ class Control:
             _log.warning("control_plane_stalled", error=why)
         self._failing = True
 
-    async def _write_uses(self) -> None:
+    async def write_uses(self) -> None:
+        """Keeps when keys were used. Raises GatewayError(STORE_UNAVAILABLE), and forgets nothing."""
         if self._used:
             self._writing, self._used = self._used, {}
             try:

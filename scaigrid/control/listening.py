@@ -1,7 +1,7 @@
 """Waits for PostgreSQL to tell of a change, so that nobody has to wait for the next look.
 
-It only wakes: what has changed is read as ever, and where nothing is heard (SQLite, a pooler that gives each transaction
-another connection, a connection that is lost) the look that comes each second finds it all the same.
+It only wakes: what has changed is read as ever, and where nothing is heard (SQLite, a pooler that gives each
+transaction another connection, a connection that is lost) the look that comes each second finds it all the same.
 """
 
 import asyncio
@@ -29,11 +29,18 @@ async def listen(engine: AsyncEngine, wake: Callable[[], None]) -> None:
 
 async def _until_lost(engine: AsyncEngine, wake: Callable[[], None]) -> None:
     lost = asyncio.Event()
+
+    def ends(_connection: object) -> None:
+        lost.set()
+
+    def hears(*_what: object) -> None:
+        wake()
+
     async with engine.connect() as connection:
         # Untyped at this seam: asyncpg's own connection, which has no transaction open.
         driver: Any = (await connection.get_raw_connection()).driver_connection
-        driver.add_termination_listener(lambda _: lost.set())
-        await driver.add_listener(CHANNEL, lambda *_: wake())
+        driver.add_termination_listener(ends)
+        await driver.add_listener(CHANNEL, hears)
         try:
             wake()
             await lost.wait()

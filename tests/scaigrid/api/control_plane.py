@@ -21,7 +21,7 @@ from scaigrid.api.faults import surface
 from scaigrid.asgi import ASGIApp, Message
 from scaigrid.config import entities, schema
 from scaigrid.config.identity import Identity, Issuer
-from scaigrid.config.snapshot import Current, Snapshot
+from scaigrid.config.snapshot import Current, Principal, Snapshot
 from scaigrid.control.apply import apply
 from scaigrid.control.codec import Codec
 from scaigrid.control.compile import compile_snapshot, compile_state
@@ -177,7 +177,7 @@ class ControlPlane:
             lines=LineSink(1),
             identity=identity,
             open_paths=self.config.health.open_paths,
-            seen=self.control.seen,
+            seen=self._seen,
         )
         self.upstreams: Mapping[str, Upstream] = {"http": Http1Upstream(), "simulator": SimulatorUpstream()}
         self.engine = create_engine(url)
@@ -235,6 +235,9 @@ class ControlPlane:
 
     def _compiled(self, state: State) -> Snapshot:
         return compile_state(state, self.config, ADAPTERS)
+
+    def _seen(self, principal: Principal) -> None:
+        self.control.seen(principal)
 
     async def _adopt(self, _snapshot: Snapshot) -> None:
         """No counters to bring up to date."""

@@ -148,8 +148,8 @@ def test_a_sound_file_has_no_errors(tmp_path: Path) -> None:
             "users:\n",
             "database: { url: 'postgres://db/x' }\nusers:\n",
             (
-                "c.yaml:1: database.encryption_key: needed with a database server: what encrypts credentials there has to "
-                "be the same in every gateway"
+                "c.yaml:1: database.encryption_key: needed with a database server: what encrypts credentials there has "
+                "to be the same in every gateway"
             ),
         ),
         (

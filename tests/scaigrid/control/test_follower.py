@@ -136,10 +136,10 @@ async def test_what_cannot_be_put_in_force_leaves_the_old_in_force(database_url:
     async with _worker(database_url) as one, _worker(database_url) as two:
         before = two.current.snapshot
 
-        async def refuses(_: Snapshot) -> None:
+        def refuses(_: int) -> None:
             raise GatewayError(Code.STORE_UNAVAILABLE)
 
-        two.control._adopt = refuses
+        two.heard = refuses
         await one.make("acme")
         with pytest.raises(GatewayError):
             await two.control.refresh()
@@ -172,10 +172,10 @@ async def test_a_use_is_known_from_when_it_was_seen(database_url: str, monkeypat
         with monkeypatch.context() as patched:
             patched.setattr(control.store, "used", fails)
             with pytest.raises(GatewayError):
-                await control._write_uses()
+                await control.write_uses()
         assert known == [seen]
         assert control.uses == seen
-        await control._write_uses()
+        await control.write_uses()
         assert (control.uses, await control.store.uses()) == ({}, seen)
 
 
