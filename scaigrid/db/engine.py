@@ -1,7 +1,7 @@
 """The asynchronous engine, and what each database has to be told on every connection."""
 
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, ExceptionContext
@@ -78,8 +78,9 @@ def _begin(connection: Connection) -> None:
 
 def driver_arguments(url: str) -> dict[str, Any]:
     """What asyncpg is given to connect with, from a `postgresql+asyncpg` URL."""
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
+    # Cut by hand: some releases of the standard library refuse several hosts of which one is an IPv6 address.
+    place, _, asked = url.partition("://")[2].partition("?")
+    query = dict(parse_qsl(asked))
     arguments: dict[str, Any] = {"timeout": float(query.pop("connect_timeout", _CONNECT_SECONDS))}
     if query.pop("pgbouncer", "false") not in ("false", "0"):
         # Prepared statements live in a session of the server: without a cache they have no name and are used at once.
@@ -87,7 +88,7 @@ def driver_arguments(url: str) -> dict[str, Any]:
     if "ssl" in query:
         query["sslmode"] = query.pop("ssl")  # as SQLAlchemy's manual has it
     query.setdefault("application_name", "scaigrid")
-    return {**arguments, "dsn": f"postgresql://{parts.netloc}{parts.path}?{urlencode(query, quote_via=quote)}"}
+    return {**arguments, "dsn": f"postgresql://{place}?{urlencode(query, quote_via=quote)}"}
 
 
 def _moved(context: ExceptionContext) -> None:
