@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal, NamedTuple
 
+import msgspec
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Row
@@ -184,16 +185,7 @@ class Change:
 
     def put(self, resource: Resource) -> Resource:
         """Makes it, or changes the one of that id; answers it as it will be kept."""
-        before = self.state.get(resource.kind, resource.id)
-        kept = Resource(
-            kind=resource.kind,
-            id=resource.id,
-            origin=resource.origin,
-            document=resource.document,
-            revision=self.epoch,
-            created_at=self.now if before is None else before.created_at,
-            updated_at=self.now,
-        )
+        kept = self._stamped(resource)
         self._put[kept.id] = kept
         self._gone.pop(kept.id, None)
         self.state = self.state.after((kept,), (), self.state.epoch)
@@ -206,23 +198,20 @@ class Change:
 
     def replace(self, put: Sequence[Resource], gone: Sequence[Resource]) -> None:
         """Many at once, where one at a time would copy the state for each."""
-        kept: list[Resource] = []
-        for resource in put:
-            before = self.state.get(resource.kind, resource.id)
-            kept.append(
-                Resource(
-                    kind=resource.kind,
-                    id=resource.id,
-                    origin=resource.origin,
-                    document=resource.document,
-                    revision=self.epoch,
-                    created_at=self.now if before is None else before.created_at,
-                    updated_at=self.now,
-                )
-            )
+        kept = [self._stamped(resource) for resource in put]
         self._put |= {resource.id: resource for resource in kept}
         self._gone |= {resource.id: resource for resource in gone}
         self.state = self.state.after(kept, [Gone(one.kind, one.id) for one in gone], self.state.epoch)
+
+    def _stamped(self, resource: Resource) -> Resource:
+        """As it will be kept: changed here and now, made when the one of that id was."""
+        before = self.state.get(resource.kind, resource.id)
+        return msgspec.structs.replace(
+            resource,
+            revision=self.epoch,
+            created_at=self.now if before is None else before.created_at,
+            updated_at=self.now,
+        )
 
     def stamp(self, config_hash: str) -> None:
         """Notes which configuration this change applies."""
