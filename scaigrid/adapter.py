@@ -4,8 +4,8 @@ An adapter encodes a call for one backend, and decodes what came back as it come
 same dialect it relays instead: the provider's bytes go through, read only for usage and the end.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final, Protocol, dataclass_transform
 
 import msgspec
 
@@ -17,9 +17,53 @@ from scaigrid.types import Event, Usage
 Header = tuple[str, str]
 
 FEATURES = frozenset(
-    {"chat", "embed", "stream", "tools", "images", "audio", "files", "reasoning", "json_schema", "n", "logprobs"}
+    {
+        "chat",
+        "embed",
+        "rerank",
+        "count_tokens",
+        "stream",
+        "tools",
+        "images",
+        "audio",
+        "files",
+        "reasoning",
+        "json_schema",
+        "citations",
+        "n",
+        "logprobs",
+    }
 )
 """Everything an adapter can claim in `can`."""
+DROPPABLE: Final = frozenset(
+    {
+        "frequency_penalty",
+        "logprobs",
+        "parallel_tool_calls",
+        "presence_penalty",
+        "reasoning",
+        "seed",
+        "temperature",
+        "top_k",
+        "top_logprobs",
+        "top_p",
+        "user",
+    }
+)
+"""Fields of a chat that shape an answer without being part of the question: where an operator allows it they may be
+left out for a provider that has no word for them."""
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an operator can set for one type of provider, besides its address and credential: a region, an API version.
+
+    Each field has a docstring: the manual is made from it. Faults of values are raised as ValueError in
+    `__post_init__`.
+    """
+
+
+NO_OPTIONS = Options()
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +77,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """The provider's own name of the model."""
     headers: tuple[Header, ...]
     """What `Adapter.headers` made: credentials and content type included."""
+    speaks: frozenset[str] = frozenset()
+    """The surfaces that this backend speaks itself (`Adapter.speaks`): their calls are passed through."""
+    options: Any = NO_OPTIONS
+    """The provider's options, of the type that its adapter declares."""
 
 
 class Outgoing(msgspec.Struct, kw_only=True):
@@ -44,6 +92,21 @@ class Outgoing(msgspec.Struct, kw_only=True):
     """The model's `default_params` by the caller's field names, for those that the caller left out."""
     system_prompt: str | None = None
     """The model's prompt, put ahead of the caller's messages."""
+    dropped: frozenset[str] = frozenset()
+    """Fields, by the names under which UNSUPPORTED_BY_MODEL has refused them, to leave out: the operator allows it."""
+    held: str | None = None
+    """The provider's own name of what `Call.held` names."""
+
+
+class Relaying(msgspec.Struct, frozen=True, kw_only=True):
+    """What a relay puts into a passed answer in place of the provider's own names."""
+
+    name: Callable[[str], str]
+    """The gateway's name of something that this backend keeps, by the provider's name of it."""
+    held: str | None = None
+    """The caller's name of what the call refers to, by which the answer refers to it too."""
+    system_prompt: str | None = None
+    """The model's prompt, which is nobody's to read: an answer that repeats its instructions is told without it."""
 
 
 class UpstreamRequest(msgspec.Struct, frozen=True):
@@ -53,6 +116,17 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     url: str
     headers: tuple[Header, ...]
     body: bytes
+
+
+class Signer(Protocol):
+    """Puts a credential on calls where that takes more than a constant header."""
+
+    async def signed(self, request: UpstreamRequest) -> UpstreamRequest:
+        """The request as it may be sent, and no later than some minutes from now.
+
+        Raises BACKEND_ERROR where no credential is to be had.
+        """
+        ...
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,36 +206,44 @@ class Adapter(Protocol):
     """One provider's protocol. Stateless: one instance serves every call."""
 
     name: ClassVar[str]
-    dialect: ClassVar[str | None]
-    """The client dialect that this provider speaks itself, so that bytes can pass through; None for none."""
     transport: ClassVar[str]
     """Which upstream carries it: `http`, or `simulator` in the process."""
     can: ClassVar[frozenset[str]]
     """What it can translate, of `FEATURES`; the rest is refused once, by the core, before anything is spent."""
     needs_max_output: ClassVar[bool]
     """The provider refuses a chat call without an output bound, so the model must declare one."""
+    options: ClassVar[type[Options]]
+    """What an operator can set; `Options` itself for nothing."""
+    signed: ClassVar[str | None]
+    """The scheme of `scaigrid.credentials` by which each call is signed; None where a key in a header is enough."""
 
-    def base_url(self) -> str | None:
+    def base_url(self, options: Any = NO_OPTIONS) -> str | None:
         """The provider's public address, None where the operator has to give one."""
         ...
 
+    def speaks(self, options: Any = NO_OPTIONS) -> frozenset[str]:
+        """The surfaces (`Call.surface`) that this provider speaks itself, so that bytes can pass through."""
+        ...
+
     def headers(self, api_key: Secret | None, extra: Mapping[str, str]) -> tuple[Header, ...]:
-        """Every header of a call to this provider but the request id."""
+        """Every header of a call to this provider but the request id and what a signature adds."""
         ...
 
     def encode(self, call: Call, target: Target, outgoing: Outgoing) -> UpstreamRequest:
         """The call in this provider's protocol. Raises GatewayError for what it cannot say."""
         ...
 
-    def decoder(self, call: Call) -> Decoder:
+    def decoder(self, call: Call, target: Target) -> Decoder:
         """A decoder for the answer to `call`."""
         ...
 
-    def relay(self, call: Call) -> Pipe:
-        """A pipe for a call of the adapter's own dialect. Only called where `call.dialect == self.dialect`."""
+    def relay(self, call: Call, target: Target, relaying: Relaying) -> Pipe:
+        """A pipe for a call that is passed through. Only called where `call.surface in target.speaks`."""
         ...
 
-    def discovery(self, base_url: str, headers: tuple[Header, ...], after: str | None = None) -> UpstreamRequest:
+    def discovery(
+        self, base_url: str, headers: tuple[Header, ...], after: str | None = None, options: Any = NO_OPTIONS
+    ) -> UpstreamRequest:
         """The question which models the provider has: from the beginning, or from where a page ended."""
         ...
 

@@ -8,7 +8,7 @@ from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Attempt, Exchange
 from scaigrid.ids import new_id
 from scaigrid.ledger.records import Outcome, UsageRow
-from scaigrid.types import Usage
+from scaigrid.types import FREE, Usage
 
 _BYTES_PER_TOKEN = 4
 """The usual guess for English text. A row that rests on it is marked `estimated`."""
@@ -23,6 +23,10 @@ def bill(exchange: Exchange, model: Model, backend: Backend, pipe: Pipe | None, 
     `complete` says that the provider's answer came to its end, so that the usage it reported is the whole of it.
     Otherwise what is missing is estimated from the bytes that passed.
     """
+    if exchange.call is not None and exchange.call.operation in FREE:
+        # Nothing was made: a size was told, or what is stored and was billed when it was made.
+        exchange.usage, exchange.usage_source, exchange.cost, exchange.backend_cost = _NO_USAGE, "none", 0, 0
+        return
     usage = pipe.usage if pipe is not None else None
     if usage is not None and complete:
         exchange.usage_source = "provider"

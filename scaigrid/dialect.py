@@ -1,6 +1,6 @@
 """The port of a dialect: what clients speak. It decodes their calls and renders answers and errors for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Protocol
 
 from scaigrid.asgi import Headers
@@ -38,6 +38,10 @@ class Renderer(Protocol):
         ...
 
 
+Resource = Callable[[str, str], Call]
+"""The call about the thing of this name, with this query string. Raises VALIDATION_ERROR."""
+
+
 class Dialect(Protocol):
     """One client protocol. Stateless: one instance serves every call."""
 
@@ -46,9 +50,22 @@ class Dialect(Protocol):
     """The path prefix that belongs to it; the longest that matches speaks for a request, errors included."""
     operations: ClassVar[Mapping[str, Operation]]
     """Path -> what is asked there. Every one is a POST with a JSON body."""
+    resources: ClassVar[Mapping[str, Mapping[str, Resource]]]
+    """Path -> method -> what is asked there of something that a provider keeps, named by the one part of the path that
+    is in braces. Nobody sends a body for it."""
+    key_header: ClassVar[bytes | None]
+    """The header in which clients of this dialect may send their key instead of `Authorization`; None for none."""
+    id_header: ClassVar[bytes | None]
+    """The header in which clients of this dialect look for the id of their request, besides the gateway's own; None
+    for none."""
+    forwarded: ClassVar[frozenset[bytes]]
+    """Headers of the caller, by lower-case name, that a provider of the same dialect is to see."""
 
-    def decode(self, operation: Operation, body: bytes) -> Call:
-        """Raises VALIDATION_ERROR with a detail for each fault."""
+    def decode(self, path: str, body: bytes) -> Call:
+        """The call in `body`, at one of the paths of `operations`.
+
+        Raises VALIDATION_ERROR with a detail for each fault.
+        """
         ...
 
     def renderer(self, call: Call, answered: Answered) -> Renderer: ...

@@ -14,6 +14,7 @@ from scaigrid.call import Call
 from scaigrid.config.snapshot import Backend, Model, Principal, Snapshot
 from scaigrid.dialect import Dialect
 from scaigrid.errors import GatewayError
+from scaigrid.held import Held
 from scaigrid.ledger.records import Outcome, UsageSource
 from scaigrid.limiter import Take
 from scaigrid.types import Usage
@@ -77,6 +78,9 @@ class Exchange(msgspec.Struct, eq=False, kw_only=True):
     call: Call | None = None
     model: Model | None = None
     """The frontend model of the call, None where the snapshot has none of that name."""
+    held: Held | None = None
+    """What the call's name of something that a backend keeps leads to; None for no such name, and for one that leads
+    to nothing of the caller's tenant."""
     output_bound: int | None = None
     """The bound on output tokens, for each choice, that is sent to the provider; None leaves the caller's own."""
 
@@ -109,6 +113,8 @@ class Exchange(msgspec.Struct, eq=False, kw_only=True):
     status: int = 0
     first_byte: float | None = None
     bytes_sent: int = 0
+    frames_sent: int = 0
+    """Events of a streamed answer."""
 
 
 def exchange_of(scope: Scope) -> Exchange | None:
@@ -143,7 +149,10 @@ def attach(scope: Scope, exchange: Exchange, send: Send) -> Send:
                 headers = [*message.get("headers", ()), *exchange.response_headers]
                 message = {**message, "headers": headers}
         else:
-            exchange.bytes_sent += len(message.get("body", b""))
+            body: bytes = message.get("body", b"")
+            exchange.bytes_sent += len(body)
+            if exchange.streaming:
+                exchange.frames_sent += body.count(b"\n\n")
             exchange.response_complete = not message.get("more_body", False)
         await send(message)
 

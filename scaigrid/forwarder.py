@@ -11,14 +11,16 @@ from typing import Self
 
 import structlog
 
-from scaigrid.adapter import Outgoing, Pipe, UpstreamRequest
+from scaigrid.adapter import Outgoing, Pipe, Relaying, UpstreamRequest
 from scaigrid.asgi import Receive, Scope, Send
 from scaigrid.billing import bill, usage_row
 from scaigrid.call import Call
 from scaigrid.config.schema import Forwarder as ForwarderConfig
 from scaigrid.config.snapshot import Backend, Model
+from scaigrid.dropping import HEADER, encoded
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Attempt, Exchange, resolved
+from scaigrid.held import Held
 from scaigrid.middleware import Services
 from scaigrid.patience import Interrupted, Patience, Why
 from scaigrid.translation import Translation
@@ -74,10 +76,13 @@ class Forwarder:
         ends = loop.time() + model.route.total
         failure: GatewayError | None = None
         for backend in exchange.candidates:
-            failure = await _Attempt(self, exchange, call, model, backend=backend, send=send).run(receive, ends)
-            if failure is None:
+            told = await _Attempt(self, exchange, call, model, backend=backend, send=send).run(receive, ends)
+            if told is None:
                 return
-            if exchange.response_started or failure.code not in _ELSEWHERE or loop.time() >= ends:
+            # That one backend could not say the call is no news to who has heard from another why it failed.
+            if failure is None or told.code is not Code.UNSUPPORTED_BY_MODEL:
+                failure = told
+            if exchange.response_started or told.code not in _ELSEWHERE or loop.time() >= ends:
                 break
             # Counted by what was asked: a backend that cannot say the call has cost nobody anything.
             if len(exchange.attempts) >= model.route.max_attempts:
@@ -102,6 +107,7 @@ class _Attempt:
         self._backend = backend
         self._send = send
         self._pipe: Pipe | None = None
+        self._dropped: frozenset[str] = frozenset()
         self._recorded = False
 
     async def run(self, receive: Receive, ends: float) -> GatewayError | None:
@@ -131,8 +137,14 @@ class _Attempt:
         bound = exchange.output_bound
         if bound is None and call.max_output is None and adapter.needs_max_output:
             bound = model.max_output_tokens
-        outgoing = Outgoing(max_output=bound, defaults=model.defaults, system_prompt=model.system_prompt)
-        made = adapter.encode(call, self._backend.target, outgoing)
+        outgoing = Outgoing(
+            max_output=bound,
+            defaults=model.defaults,
+            system_prompt=model.system_prompt,
+            held=None if exchange.held is None else exchange.held.own,
+        )
+        made = encoded(adapter, call, self._backend.target, outgoing, drops=model.drops_unsupported)
+        self._dropped = outgoing.dropped
         return UpstreamRequest(made.method, made.url, (*made.headers, ("x-request-id", exchange.request_id)), made.body)
 
     async def _ask(self, request: UpstreamRequest, attempt: Attempt, receive: Receive, ends: float) -> None:
@@ -140,7 +152,11 @@ class _Attempt:
         call, route = self._call, self._route
         with Patience(ends) as patience, _ClientWatch(receive, patience) as watch:
             patience.wait(route.first_byte, Why.FIRST_BYTE)
+            if (signer := self._backend.signer) is not None:
+                request = await signer.signed(request)
             async with self._upstream.send(request, connect_timeout=route.connect, stream=call.stream) as response:
+                if response.status == 404 and call.operation == "resource":
+                    raise GatewayError(Code.NOT_FOUND, "The provider does not keep this any more.")
                 if not 200 <= response.status < 300:
                     raise self._backend.adapter.error(response.status, response.headers, await _error_body(response))
                 if call.stream:
@@ -199,15 +215,21 @@ class _Attempt:
 
     def _open_pipe(self) -> Pipe:
         call, adapter, exchange = self._call, self._backend.adapter, self._exchange
-        if adapter.dialect == call.dialect:
-            return adapter.relay(call)
+        target = self._backend.target
+        if call.surface in target.speaks:
+            relaying = Relaying(name=self._name, held=call.held, system_prompt=self._model.system_prompt)
+            return adapter.relay(call, target, relaying)
 
         def on_usage(usage: Usage) -> None:
             # The renderer writes the cost into the end of the answer, so it is needed before the answer is over.
             price = self._model.price
             exchange.cost = price.cost(usage) if price is not None else 0
 
-        return Translation(adapter.decoder(call), exchange.dialect.renderer(call, exchange), on_usage)
+        return Translation(adapter.decoder(call, target), exchange.dialect.renderer(call, exchange), on_usage)
+
+    def _name(self, own: str) -> str:
+        tenant = self._exchange.principal.tenant.id
+        return self._services.names.name(Held(self._backend.id, tenant, self._model.slug, own))
 
     def _first_byte(self, attempt: Attempt) -> None:
         now = self._clock.monotonic()
@@ -224,6 +246,8 @@ class _Attempt:
         ]
         if self._config.expose_backend:
             added.append((b"x-scaigrid-backend", self._backend.name.encode()))
+        if self._dropped:
+            added.append((HEADER, ",".join(sorted(self._dropped)).encode()))
         await self._send({"type": "http.response.start", "status": 200, "headers": [*headers, *added]})
 
     def _record(self, attempt: Attempt, failure: GatewayError | None) -> None:

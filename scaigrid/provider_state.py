@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from scaigrid.errors import Code, Detail, GatewayError
-from scaigrid.types import ReasoningPart
+from scaigrid.types import ReasoningPart, Signs
 
 
 class _Kept(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -25,6 +25,9 @@ class _Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     signature: str | None = None
     redacted: str | None = None
     provider: str | None = None
+    id: str | None = None
+    signs: Signs = "reasoning"
+    call_id: str | None = None
 
 
 class _State(msgspec.Struct, frozen=True):
@@ -37,9 +40,12 @@ _decoder = msgspec.json.Decoder(_State)
 
 def encode(parts: Sequence[ReasoningPart]) -> str | None:
     """The text for these parts; None where no provider needs any of them back."""
-    if not any(part.signature is not None or part.redacted is not None for part in parts):
+    if not any((part.signature, part.redacted, part.id) != (None, None, None) for part in parts):
         return None
-    kept = tuple(_Kept(part.text, part.signature, part.redacted, part.provider) for part in parts)
+    kept = tuple(
+        _Kept(part.text, part.signature, part.redacted, part.provider, part.id, part.signs, part.call_id)
+        for part in parts
+    )
     return base64.urlsafe_b64encode(msgspec.json.encode(_State(1, kept))).rstrip(b"=").decode()
 
 
@@ -53,6 +59,14 @@ def decode(state: str, field: str = "provider_state") -> tuple[ReasoningPart, ..
         detail = Detail(field, "is not what an answer of this gateway gave")
         raise GatewayError(Code.VALIDATION_ERROR, details=(detail,)) from None
     return tuple(
-        ReasoningPart(text=part.text, signature=part.signature, redacted=part.redacted, provider=part.provider)
+        ReasoningPart(
+            text=part.text,
+            signature=part.signature,
+            redacted=part.redacted,
+            provider=part.provider,
+            id=part.id,
+            signs=part.signs,
+            call_id=part.call_id,
+        )
         for part in found.reasoning
     )

@@ -9,7 +9,20 @@ from collections.abc import Callable, Sequence
 from scaigrid.adapter import Decoder
 from scaigrid.dialect import Renderer
 from scaigrid.errors import Code, GatewayError
-from scaigrid.types import Done, Event, Reasoning, Refusal, Start, Text, ToolCall, Usage, Vector
+from scaigrid.types import (
+    Citation,
+    Counted,
+    Done,
+    Event,
+    Ranked,
+    Reasoning,
+    Refusal,
+    Start,
+    Text,
+    ToolCall,
+    Usage,
+    Vector,
+)
 
 _BYTES_A_TOKEN = 4
 
@@ -17,7 +30,7 @@ _BYTES_A_TOKEN = 4
 class Translation:
     """One answer on its way. `on_usage` is told each usage at once, and always before the renderer writes the end."""
 
-    __slots__ = ("_decoder", "_ended", "_on_usage", "_renderer", "_running", "_seen", "_usage", "_vectors")
+    __slots__ = ("_decoder", "_ended", "_on_usage", "_renderer", "_running", "_seen", "_told", "_usage")
 
     def __init__(self, decoder: Decoder, renderer: Renderer, on_usage: Callable[[Usage], None] | None = None) -> None:
         self._decoder = decoder
@@ -27,7 +40,7 @@ class Translation:
         self._seen = 0
         self._running: set[int] = set()
         self._ended: set[int] = set()
-        self._vectors = False
+        self._told = False
 
     @property
     def usage(self) -> Usage | None:
@@ -63,7 +76,7 @@ class Translation:
         """
         events = self._decoder.close()
         self._note(events)
-        if self._running or not (self._ended or self._vectors):
+        if self._running or not (self._ended or self._told):
             raise _mismatch("The provider's answer ended before it was complete.")
         last = self._renderer.render(events) if events else b""
         return last + self._renderer.close()
@@ -80,13 +93,13 @@ class Translation:
                     broken = broken or index in self._ended
                     self._running.discard(index)
                     self._ended.add(index)
-                case Vector():
-                    self._vectors = True
+                case Vector() | Ranked() | Counted():
+                    self._told = True
                 case Usage():
                     self._usage = event
                     if self._on_usage is not None:
                         self._on_usage(event)
-                case Start():
+                case Start() | Citation():
                     pass
         # Only now, so that no usage is lost that came in the same breath
         if broken:

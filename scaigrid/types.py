@@ -1,18 +1,24 @@
 """The canonical vocabulary: what a call asks and what an answer says, in no provider's words.
 
 Dialects (what clients speak) and adapters (what providers speak) translate to and from these types and never to each
-other. A request is a `Chat` or an `Embed`. An answer, streamed or plain, is a sequence of `Event`s: one `Start`, then
-content in the order in which the provider made it, `Usage` when it is known, one `Done` for each choice.
+other. A request is a `Chat`, an `Embed` or a `Rerank`. An answer, streamed or plain, is a sequence of `Event`s: one
+`Start`, then content in the order in which the provider made it, `Usage` when it is known, one `Done` for each choice.
 """
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
-Operation = Literal["chat", "embed"]
+Operation = Literal["chat", "embed", "rerank", "count_tokens", "resource"]
+"""What a call wants, whatever the dialect: an answer to a chat, vectors, an order, the size of a chat in tokens, or
+something that a provider keeps (a stored response)."""
+FREE: Final[frozenset[Operation]] = frozenset({"count_tokens", "resource"})
+"""Operations that make nothing: no budget is asked for them, and they cost nothing."""
+CacheTime = Literal["5m", "1h"]
+"""How long a provider is asked to cache a prompt, where it lets itself be asked."""
 
 
 class Modality(StrEnum):
@@ -30,8 +36,9 @@ class Modality(StrEnum):
 
 class TextPart(msgspec.Struct, frozen=True, tag="text"):
     text: str
-    cache: bool = False
-    """The caller asks the provider to cache its prompt up to here (Anthropic `cache_control`)."""
+    cache: CacheTime | None = None
+    """The caller asks the provider to cache its prompt up to here (Anthropic `cache_control`, Bedrock `cachePoint`).
+    A hint: who has no word for it leaves it out."""
 
 
 class ImagePart(msgspec.Struct, frozen=True, tag="image", kw_only=True):
@@ -41,6 +48,7 @@ class ImagePart(msgspec.Struct, frozen=True, tag="image", kw_only=True):
     data: str | None = None
     media_type: str | None = None
     detail: str | None = None
+    cache: CacheTime | None = None
 
 
 class AudioPart(msgspec.Struct, frozen=True, tag="audio", kw_only=True):
@@ -58,25 +66,43 @@ class FilePart(msgspec.Struct, frozen=True, tag="file", kw_only=True):
     data: str | None = None
     media_type: str | None = None
     filename: str | None = None
+    citations: bool = False
+    """The caller asks for citations of this document (Anthropic `citations.enabled`)."""
+    cache: CacheTime | None = None
+
+
+class JsonPart(msgspec.Struct, frozen=True, tag="json", kw_only=True):
+    """What a tool answered, as a JSON value; providers without structured results are told its text."""
+
+    value: msgspec.Raw
+    cache: CacheTime | None = None
 
 
 class RefusalPart(msgspec.Struct, frozen=True, tag="refusal"):
     refusal: str
 
 
+Signs = Literal["reasoning", "text", "call"]
+
+
 class ReasoningPart(msgspec.Struct, frozen=True, tag="reasoning", kw_only=True):
     """A piece of the model's reasoning that a provider may want back, unchanged, in the next turn.
 
-    `signature` and `redacted` are opaque to everyone but `provider`, the type that made them.
+    `signature`, `redacted` and `id` are opaque to everyone but `provider`, the type that made them.
     """
 
     text: str = ""
     signature: str | None = None
     redacted: str | None = None
     provider: str | None = None
+    id: str | None = None
+    """The provider's own name of this piece (OpenAI's reasoning items)."""
+    signs: Signs = "reasoning"
+    """What `signature` belongs to: this reasoning, the text of the message, or the tool call `call_id` (Gemini)."""
+    call_id: str | None = None
 
 
-Part = TextPart | ImagePart | AudioPart | FilePart | RefusalPart
+Part = TextPart | ImagePart | AudioPart | FilePart | JsonPart | RefusalPart
 
 
 class CalledTool(msgspec.Struct, frozen=True):
@@ -109,6 +135,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
+    cache: CacheTime | None = None
 
 
 class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,8 +158,10 @@ class ResponseFormat(msgspec.Struct, frozen=True, kw_only=True):
 class ReasoningRequest(msgspec.Struct, frozen=True, kw_only=True):
     """How much the model should think: by `effort` or by `budget_tokens`, whichever the caller gave."""
 
-    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     budget_tokens: int | None = None
+    summary: Literal["auto", "concise", "detailed"] | None = None
+    """How the provider sums its reasoning up for the reader, where it does. A hint."""
 
 
 class Chat(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +171,7 @@ class Chat(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
+    top_k: int | None = None
     stop: tuple[str, ...] = ()
     seed: int | None = None
     n: int = 1
@@ -168,6 +198,20 @@ class Embed(msgspec.Struct, frozen=True, kw_only=True):
     dimensions: int | None = None
     encoding: Literal["float", "base64"] = "float"
     user: str | None = None
+    purpose: str | None = None
+    """What the vectors are for, in the words of Cohere's `input_type` (`search_document`, `search_query`,
+    `classification`, `clustering`); None where the caller does not say."""
+    provider_options: dict[str, dict[str, Any]] = {}
+    unknown: tuple[str, ...] = ()
+
+
+class Rerank(msgspec.Struct, frozen=True, kw_only=True):
+    """Orders `documents` by how well they answer `query`; the best `top_n` of them, or all."""
+
+    query: str
+    documents: tuple[str, ...]
+    top_n: int | None = None
+    provider_options: dict[str, dict[str, Any]] = {}
     unknown: tuple[str, ...] = ()
 
 
@@ -189,12 +233,35 @@ class Text(msgspec.Struct, frozen=True, tag="text_delta"):
 
 
 class Reasoning(msgspec.Struct, frozen=True, tag="reasoning_delta"):
-    """A piece of reasoning; `signature` or `redacted` closes the block that it belongs to (see `ReasoningPart`)."""
+    """A piece of reasoning; `signature` or `redacted` closes the block that it belongs to (see `ReasoningPart`).
+
+    Where `signs` is not `reasoning`, the event holds a signature of something else, and no text.
+    """
 
     text: str = ""
     signature: str | None = None
     redacted: str | None = None
     provider: str | None = None
+    index: int = 0
+    id: str | None = None
+    signs: Signs = "reasoning"
+    call_id: str | None = None
+
+
+class Citation(msgspec.Struct, frozen=True, tag="citation", kw_only=True):
+    """Where a piece of the answer comes from: a page by `url`, or a document that the caller sent.
+
+    `start` and `end` bound the piece in characters of the choice's text so far, `quote` is what the source says there.
+    """
+
+    url: str | None = None
+    title: str | None = None
+    quote: str | None = None
+    document: int | None = None
+    """Which of the caller's documents, from 0."""
+    file_id: str | None = None
+    start: int | None = None
+    end: int | None = None
     index: int = 0
 
 
@@ -218,6 +285,19 @@ class Vector(msgspec.Struct, frozen=True, tag="vector"):
 
     index: int
     value: msgspec.Raw
+
+
+class Ranked(msgspec.Struct, frozen=True, tag="ranked"):
+    """One document's place in the order: events come best first. `index` counts the documents as they were sent."""
+
+    index: int
+    score: float
+
+
+class Counted(msgspec.Struct, frozen=True, tag="counted"):
+    """How many input tokens a chat has, by the provider's count."""
+
+    tokens: int
 
 
 class Usage(msgspec.Struct, frozen=True, tag="usage", kw_only=True):
@@ -246,6 +326,8 @@ class Usage(msgspec.Struct, frozen=True, tag="usage", kw_only=True):
 class Done(msgspec.Struct, frozen=True, tag="done"):
     reason: FinishReason
     index: int = 0
+    stop_sequence: str | None = None
+    """The caller's `stop` that the model met, where the provider tells which."""
 
 
-Event = Start | Text | Reasoning | Refusal | ToolCall | Vector | Usage | Done
+Event = Start | Text | Reasoning | Citation | Refusal | ToolCall | Vector | Ranked | Counted | Usage | Done

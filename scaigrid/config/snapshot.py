@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from scaigrid.adapter import Adapter, Target
+from scaigrid.adapter import Adapter, Signer, Target
 from scaigrid.errors import Level
 from scaigrid.identity import Claims
 from scaigrid.limiter import Bucket, Kind, Take
@@ -101,6 +101,8 @@ class Backend(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     adapter: Adapter
     target: Target
     cost: PriceList
+    signer: Signer | None = None
+    """What signs its calls; None where the headers of `target` are enough."""
 
 
 class Candidate(msgspec.Struct, frozen=True, eq=False):
@@ -142,6 +144,8 @@ class Model(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     route: Route
     funds: tuple[Fund, ...]
     backend_count: int
+    drops_unsupported: bool = False
+    """Fields that a backend has no word for are left out and named in a header, instead of refused."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, eq=False, kw_only=True):

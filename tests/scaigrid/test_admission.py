@@ -37,7 +37,7 @@ class Call:
         self.request = Request(CHAT_URL[dialect])
         self.exchange, _ = begin(self.request.scope, self.request.send, parts.services)
         self.exchange.principal = parts.principal
-        self.exchange.call = self.exchange.dialect.decode("chat", BODY)
+        self.exchange.call = self.exchange.dialect.decode(CHAT_URL[dialect], BODY)
         self.exchange.model = parts.model
         self.exchange.takes.extend(parts.principal.windows)
         now = parts.clock.now()

@@ -51,7 +51,7 @@ def exchange_of(parts: Parts) -> Exchange:
     request = Request(CHAT_URL["openai"])
     exchange, _ = begin(request.scope, request.send, parts.services)
     exchange.principal = parts.principal
-    exchange.call = exchange.dialect.decode("chat", BODY)
+    exchange.call = exchange.dialect.decode(CHAT_URL["openai"], BODY)
     exchange.model = parts.model
     return exchange
 

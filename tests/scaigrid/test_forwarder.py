@@ -10,14 +10,18 @@ import pytest
 from adapters import ADAPTERS
 from scaigrid import forwarder as module
 from scaigrid.asgi import Message
+from scaigrid.call import Call
 from scaigrid.config.schema import Forwarder as ForwarderConfig
+from scaigrid.dialects.openai import OpenAI
+from scaigrid.dialects.openai_responses import RESOURCES
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Exchange
 from scaigrid.forwarder import Forwarder
+from scaigrid.held import Held
 from scaigrid.ledger.records import Record
 from scaigrid.middleware import begin
 from scaigrid.upstream.port import UpstreamFailure, UpstreamTimeout, UpstreamTooLarge
-from tests.harness import behaviours
+from tests.harness import behaviours, responses
 from tests.harness.asgi import Request
 from tests.harness.behaviours import compact, completion, openai_error, openai_frames
 from tests.harness.eventually import becomes
@@ -67,7 +71,7 @@ class Scene:
 
     def _ready(self, exchange: Exchange, body: bytes) -> None:
         exchange.principal = self.parts.principal
-        exchange.call = exchange.dialect.decode("chat", body)
+        exchange.call = exchange.dialect.decode(exchange.path, body)
         exchange.model = self.parts.model
         exchange.candidates = [candidate.backend for tier in self.parts.model.route.tiers for candidate in tier]
 
@@ -557,3 +561,49 @@ async def test_a_fault_of_our_own_leaves_a_row_and_is_not_hidden(monkeypatch: py
     assert (row.error_code, row.serving) == ("INTERNAL_ERROR", False)
     assert scene.asked == "a"
     assert scene.inflight() == 0
+
+
+# -- what a backend keeps --------------------------------------------------------------------------------------------
+
+
+def keeping(scene: Scene, call: Call, own: str | None = None) -> Scene:
+    """The same scene with another call, which refers to what the first backend keeps as `own`."""
+    scene.exchange.call = call
+    tenant = scene.parts.principal.tenant.id
+    first = scene.exchange.candidates[0]
+    scene.exchange.held = None if own is None else Held(first.id, tenant, "acme/chat", own)
+    return scene
+
+
+def asked_in_responses(**more: Any) -> Call:
+    body = json.dumps({"model": "acme/chat", "input": "Hi", **more}).encode()
+    return OpenAI().decode("/oai/v1/responses", body)
+
+
+async def test_a_name_in_an_answer_leads_back_to_the_backend_that_gave_it() -> None:
+    scene = keeping(Scene(Planned(compact(responses.response(identifier="resp_own1")))), asked_in_responses())
+    assert await scene.code() is None
+    parts = scene.parts
+    first = scene.exchange.candidates[0]
+    opened = parts.services.names.opened(scene.request.json["id"])
+    assert opened == Held(first.id, parts.principal.tenant.id, "acme/chat", "resp_own1")
+
+
+async def test_a_call_that_refers_to_something_kept_goes_there_by_its_own_name() -> None:
+    answer = compact(responses.response(identifier="resp_own2", previous_response_id="resp_own1"))
+    call = asked_in_responses(previous_response_id="resp_ours")
+    scene = keeping(Scene(Planned(answer)), call, "resp_own1")
+    assert await scene.code() is None
+    assert json.loads(scene.upstream.requests[0].body)["previous_response_id"] == "resp_own1"
+    assert scene.request.json["previous_response_id"] == "resp_ours"
+
+
+@pytest.mark.parametrize(("number", "code"), [(404, Code.NOT_FOUND), (500, Code.BACKEND_ERROR)])
+async def test_what_a_provider_keeps_no_longer_is_not_found_and_no_fault_of_its(number: int, code: Code) -> None:
+    about = RESOURCES["/oai/v1/responses/{response_id}"]["GET"]("resp_ours", "")
+    scene = keeping(Scene(Planned(compact(openai_error("Gone.")), status=number)), about, "resp_own1")
+    scene.exchange.candidates = scene.exchange.candidates[:1]
+    assert await scene.code() is code
+    assert scene.upstream.requests[0].url.endswith("/responses/resp_own1")
+    failures = scene.parts.health.report(scene.exchange.candidates[0].id, 0.0).failures
+    assert failures == (code is Code.BACKEND_ERROR)

@@ -16,6 +16,9 @@ _parts = st.builds(
     signature=st.none() | _texts,
     redacted=st.none() | _texts,
     provider=st.none() | st.sampled_from(("anthropic", "google")),
+    id=st.none() | _texts,
+    signs=st.sampled_from(("reasoning", "text", "call")),
+    call_id=st.none() | _texts,
 )
 
 
@@ -23,7 +26,7 @@ _parts = st.builds(
 @given(st.lists(_parts))
 def test_what_a_provider_needs_back_comes_back_as_it_was(parts: list[ReasoningPart]) -> None:
     state = provider_state.encode(parts)
-    if any(part.signature is not None or part.redacted is not None for part in parts):
+    if any((part.signature, part.redacted, part.id) != (None, None, None) for part in parts):
         assert state is not None
         assert state.isascii()
         assert provider_state.decode(state) == tuple(parts)

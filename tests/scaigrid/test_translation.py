@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from scaigrid.dialect import Dialect, Renderer
-from scaigrid.dialects import DIALECTS
+from scaigrid.dialects.native import Native
+from scaigrid.dialects.openai import OpenAI
 from scaigrid.errors import Code, GatewayError
 from scaigrid.translation import Translation
 from scaigrid.types import Done, Event, Reasoning, Refusal, Start, Text, ToolCall, Usage, Vector
@@ -51,8 +52,8 @@ def test_events_go_to_the_client_as_they_come() -> None:
 
 
 def test_a_plain_answer_goes_to_the_client_at_the_end() -> None:
-    dialect = DIALECTS[0]
-    call = dialect.decode("chat", b'{"model":"m","messages":[{}]}')
+    dialect = OpenAI()
+    call = dialect.decode(next(iter(dialect.operations)), b'{"model":"m","messages":[{}]}')
     translation = Translation(Script([Text("a")], last=[Done("stop")]), dialect.renderer(call, Answered()))
     assert translation.feed(b"x") == b""
     assert json.loads(translation.close())["choices"][0]["message"]["content"] == "a"
@@ -86,8 +87,10 @@ def test_the_cost_of_the_call_is_in_the_answer() -> None:
     def price(usage: Usage) -> None:
         answered.cost = usage.output * 1_000_000
 
-    native = DIALECTS[-1]
-    call = native.decode("chat", b'{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}]}')
+    native = Native()
+    call = native.decode(
+        "/v1/inference/chat", b'{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}]}'
+    )
     script = Script([Text("a"), Done("stop")], last=[Usage(output=42)])
     translation = Translation(script, native.renderer(call, answered), price)
     stream = translation.feed(b"x") + translation.close()
@@ -192,10 +195,10 @@ def test_an_answer_that_ends_is_an_answer_even_where_nothing_was_said(events: li
 
 def _renderer(dialect: Dialect, *, stream: bool) -> Renderer:
     body = {"model": "m", "stream": stream, "messages": [{"role": "user", "content": "x"}]}
-    return dialect.renderer(dialect.decode("chat", json.dumps(body).encode()), Answered())
+    return dialect.renderer(dialect.decode(next(iter(dialect.operations)), json.dumps(body).encode()), Answered())
 
 
-@pytest.mark.parametrize("dialect", DIALECTS, ids=[dialect.name for dialect in DIALECTS])
+@pytest.mark.parametrize("dialect", [OpenAI(), Native()], ids=lambda dialect: dialect.name)
 def test_a_stream_gathered_is_the_plain_answer_however_it_is_cut(dialect: Dialect) -> None:
     reasoning = "reasoning_content" if dialect.name == "openai" else "reasoning"
 
