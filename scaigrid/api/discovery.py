@@ -6,11 +6,12 @@ of the provider's own only those that its adapter finds fit for clients, and no 
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
-from scaigrid.adapter import Adapter, Offer, Offers, UpstreamRequest
+from scaigrid.adapter import Adapter, Offer, Offers, Signer, UpstreamRequest
+from scaigrid.config.connection import address_of, options_of
 from scaigrid.control import documents as docs
 from scaigrid.errors import Code, GatewayError
 from scaigrid.secrets import MASK, Secret
@@ -39,12 +40,18 @@ _REASONS: Final[Mapping[int, str]] = {
 
 
 async def discovered(
-    provider: docs.Provider, adapter: Adapter, upstream: Upstream, request_id: str, seconds: float = SECONDS
+    provider: docs.Provider,
+    adapter: Adapter,
+    upstream: Upstream,
+    request_id: str,
+    seconds: float = SECONDS,
+    *,
+    signer: Signer | None = None,
 ) -> Sequence[Offer]:
     """Its models, each once, in its own order. Raises PROVIDER_DISCOVERY_ERROR."""
     try:
         async with asyncio.timeout(seconds):
-            return await _offers(provider, adapter, upstream, request_id)
+            return await _offers(provider, adapter, _Way(upstream, signer, request_id))
     except TimeoutError:
         raise _failure(provider, f"it did not answer within {seconds:g} s") from None
     except UpstreamTooLarge:
@@ -56,15 +63,32 @@ async def discovered(
         raise _failure(provider, why) from None
 
 
-async def _offers(provider: docs.Provider, adapter: Adapter, upstream: Upstream, request_id: str) -> Sequence[Offer]:
-    base_url = (provider.base_url or adapter.base_url() or "").rstrip("/")
+class _Way(NamedTuple):
+    """How the questions of one discovery reach the provider."""
+
+    upstream: Upstream
+    signer: Signer | None
+    request_id: str
+
+    async def signed(self, asked: UpstreamRequest) -> UpstreamRequest:
+        if self.signer is not None:
+            asked = await self.signer.signed(asked)
+        named = (*asked.headers, ("x-request-id", self.request_id))
+        return UpstreamRequest(asked.method, asked.url, named, asked.body)
+
+
+async def _offers(provider: docs.Provider, adapter: Adapter, way: _Way) -> Sequence[Offer]:
+    options = options_of(provider, adapter)
+    base_url = address_of(provider, adapter) or ""
     headers = adapter.headers(provider.api_key, {name: value.reveal() for name, value in provider.headers.items()})
     found: dict[str, Offer] = {}
     after: str | None = None
     for _ in range(MOST_PAGES):
-        asked = adapter.discovery(base_url, headers, after)
-        named = (*asked.headers, ("x-request-id", request_id))
-        page = await _page(provider, adapter, upstream, UpstreamRequest(asked.method, asked.url, named, asked.body))
+        try:
+            asked = await way.signed(adapter.discovery(base_url, headers, after, options))
+        except GatewayError as error:
+            raise _failure(provider, _inside(error)) from None
+        page = await _page(provider, adapter, way.upstream, asked)
         for offer in page.models:
             found.setdefault(offer.model, offer)
         after = page.after
@@ -81,7 +105,12 @@ async def _page(provider: docs.Provider, adapter: Adapter, upstream: Upstream, r
     try:
         return adapter.offers(body)
     except GatewayError as error:
-        raise _failure(provider, error.message[:1].lower() + error.message[1:].rstrip(".")) from None
+        raise _failure(provider, _inside(error)) from None
+
+
+def _inside(error: GatewayError) -> str:
+    """Its message as a part of a sentence."""
+    return error.message[:1].lower() + error.message[1:].rstrip(".")
 
 
 async def _refusal(adapter: Adapter, response: UpstreamResponse) -> str:
@@ -116,3 +145,4 @@ def _credentials(provider: docs.Provider) -> Iterator[Secret]:
     if provider.api_key is not None:
         yield provider.api_key
     yield from provider.headers.values()
+    yield from provider.credentials.values()

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -13,6 +15,7 @@ class First(msgspec.Struct, frozen=True, kw_only=True):
 
     provider: str
     base_url: str | None
+    options: Mapping[str, Any] = {}
     key_variable: str | None
     """The environment variable that holds the provider's key; None where the provider wants none."""
     upstream_model: str
@@ -86,6 +89,12 @@ def _connection(first: First) -> str:
         lines += (
             f"    # From the environment, so that it is not in this file.\n    api_key: ${{{first.key_variable}}}\n"
         )
+    if first.options:
+        said = ", ".join(
+            f"{name}: {_quoted(value) if isinstance(value, str) else json.dumps(value)}"
+            for name, value in first.options.items()
+        )
+        lines += f"    options: {{ {said} }}\n"
     return lines
 
 

@@ -5,8 +5,9 @@ import os
 import shlex
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from scaigrid.cli.command import WRONG, Command, Failed
 from scaigrid.cli.paint import harmless
@@ -20,8 +21,17 @@ _VARIABLES = {"custom": "PROVIDER_API_KEY", "simulator": None}
 def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("file", type=Path, nargs="?", help=f"the file to write; left out: {_FILE}")
     parser.add_argument("--output", type=Path, metavar="FILE", help="the same, as an option")
-    parser.add_argument("--provider", help="openai, anthropic, or custom: any endpoint that speaks the OpenAI protocol")
+    parser.add_argument(
+        "--provider", help="openai, anthropic, google ..., or custom: any endpoint that speaks the OpenAI protocol"
+    )
     parser.add_argument("--base-url", metavar="URL", help="where the provider is; left out: its public address")
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what else that provider is to be told (region=eu-central-1); may be given several times",
+    )
     parser.add_argument("--upstream-model", metavar="NAME", help="what the provider calls the model (gpt-4o)")
     parser.add_argument("--model", metavar="SLUG", help="what your code will call it; left out: PROVIDER/NAME")
     parser.add_argument("--input-price", metavar="AMOUNT", help="what a million input tokens cost your users")
@@ -45,11 +55,13 @@ def _run(given: Namespace) -> int:
     file = _file(given)
     asked = _Asked()
     provider, variable = _provider(given, asked)
+    options = _options(given, provider)
     upstream = asked(given.upstream_model, "--upstream-model", "The provider's name of the model (gpt-4o)")
     first_key = key_secrets.new_key()
     first = First(
         provider=provider,
-        base_url=_base_url(given, provider, asked),
+        base_url=_base_url(given, provider, options, asked),
+        options=options,
         key_variable=variable,
         upstream_model=upstream,
         model=asked(given.model, "--model", "What your code will call it", default=f"{provider}/{upstream}"),
@@ -127,13 +139,38 @@ def _provider(given: Namespace, asked: Callable[..., str]) -> tuple[str, str | N
     return provider, variable
 
 
-def _base_url(given: Namespace, provider: str, asked: Callable[..., str]) -> str | None:
+def _options(given: Namespace, provider: str) -> dict[str, Any]:
+    """The options by name, each of the type that the provider has for it."""
+    import msgspec
+
+    from scaigrid.app import ADAPTERS
+
+    types = {field.encode_name: field.type for field in msgspec.structs.fields(ADAPTERS[provider].options)}
+    found: dict[str, Any] = {}
+    for said in given.option:
+        name, equals, text = said.partition("=")
+        if not equals or name not in types:
+            known = ", ".join(types) or "there is none"
+            raise Failed(f"scaigrid: --option: {harmless(said)} is no NAME=VALUE of {provider}: {known}", WRONG)
+        try:
+            found[name] = msgspec.to_builtins(msgspec.convert(text, types[name], strict=False))
+        except msgspec.ValidationError as error:
+            raise Failed(f"scaigrid: --option: {name}: {harmless(str(error))}", WRONG) from error
+    return found
+
+
+def _base_url(given: Namespace, provider: str, options: Mapping[str, Any], asked: Callable[..., str]) -> str | None:
+    import msgspec
+
     from scaigrid.app import ADAPTERS
 
     adapter = ADAPTERS[provider]
     if adapter.transport != "http":
         return None
-    public = adapter.base_url()
+    try:
+        public = adapter.base_url(msgspec.convert(options, adapter.options))
+    except msgspec.ValidationError as error:
+        raise Failed(f"scaigrid: --option: {harmless(str(error))}", WRONG) from error
     default = None if public is None else ""
     question = "Its address" if public is None else f"Its address, if not {public}"
     return asked(given.base_url, "--base-url", question, default=default) or None

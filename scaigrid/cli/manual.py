@@ -1,4 +1,4 @@
-"""`scaigrid manual`: what is written from the code: the configuration's manual and schema, and two of the API."""
+"""`scaigrid manual`: what is written from the code: the configuration's manual and schema, and what belongs to both."""
 
 from argparse import ArgumentParser, Namespace
 
@@ -9,6 +9,7 @@ def _arguments(parser: ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--schema", action="store_true", help="the configuration's JSON Schema instead, for editors")
     form.add_argument("--openapi", action="store_true", help="the OpenAPI document of every surface instead")
+    form.add_argument("--providers", action="store_true", help="the types of providers and their options instead")
     form.add_argument("--permissions", action="store_true", help="the table of endpoints and roles instead")
 
 
@@ -26,6 +27,11 @@ def _written(given: Namespace) -> str:
         from scaigrid.api import permissions
 
         return permissions.written()
+    if given.providers:
+        from scaigrid.app import ADAPTERS
+        from scaigrid.config import provider_manual
+
+        return provider_manual.written(ADAPTERS)
     from scaigrid.app import Composed
     from scaigrid.config import json_schema, manual
 

@@ -12,7 +12,18 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from scaigrid.config.strict import Strict
-from scaigrid.config.terms import KEY_PATTERN, Amount, Cost, Deadlines, Limits, Name, Prices, RoleName, Slug
+from scaigrid.config.terms import (
+    KEY_PATTERN,
+    Amount,
+    Cost,
+    Deadlines,
+    Limits,
+    Name,
+    OnUnsupported,
+    Prices,
+    RoleName,
+    Slug,
+)
 from scaigrid.secrets import Secret
 from scaigrid.types import Modality
 
@@ -221,15 +232,22 @@ class Provider(Entry, kw_only=True):
     """A type of provider and the connection that its backends share. None exists until it is declared."""
 
     type: str
-    """The protocol: `openai`, `custom` (any endpoint that speaks the OpenAI protocol), `anthropic`, or `simulator`
-    (built in, for trials; says so in every answer)."""
+    """The protocol: `openai`, `azure`, `anthropic`, `google`, `bedrock` and others (docs/reference/providers.md has
+    all of them), `custom` (any endpoint that speaks the OpenAI protocol), or `simulator` (built in, for trials; says so
+    in every answer)."""
     base_url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s?#@]+(?!\n)$")] | None = None
     """Address of its API, path included (`https://api.openai.com/v1`). Left out: the provider's public one."""
     api_key: Secret | None = None
     """Its credential: `${NAME}` or `file:path`. `stored:` and a fingerprint, as `scaigrid export` writes it, keeps the
     one that the database has."""
+    credentials: dict[str, Secret] = {}
+    """Instead of `api_key`, where calls have to be signed or a token has to be got for them: by name, each as `api_key`
+    is given. Which ones there are, by type: docs/reference/providers.md."""
     headers: dict[str, Secret] = {}
     """Headers to send besides its own (an organisation or a project, for example). Kept as credentials are."""
+    options: dict[str, Any] = {}
+    """What else this type of provider can be told, such as a region. Which options there are, by type:
+    docs/reference/providers.md."""
 
 
 class Backend(Entry, kw_only=True):
@@ -300,6 +318,9 @@ class Model(Entry, kw_only=True):
     """Request fields for callers who leave them out, in the words of the dialect that the caller speaks."""
     system_prompt: str | None = None
     """Put ahead of the caller's messages."""
+    on_unsupported: OnUnsupported = "refuse"
+    """A field that a backend's provider has no word for: `refuse` answers UNSUPPORTED_BY_MODEL and names it.
+    `drop_with_header` leaves it out, where it only shapes the answer, and names it in `x-scaigrid-dropped`."""
     metadata: dict[str, str] = {}
     """Yours; shown in `/v1/models`."""
 

@@ -97,10 +97,10 @@ def _field(field: Field, indent: str) -> Iterator[str]:
 def _leaf(name: str, field: Field, indent: str) -> str:
     default = _default(field)
     if field.required:
-        return f"{indent}{name}: <{_words(field.type)}, required>"
+        return f"{indent}{name}: <{words(field.type)}, required>"
     if default is None or default is msgspec.UNSET:
         # Written as a comment: an empty value is not the same as none (`null` limits nothing).
-        return f"{indent}# {name}: <{_words(field.type)}>"
+        return f"{indent}# {name}: <{words(field.type)}>"
     return f"{indent}{name}: {msgspec.json.encode(default, enc_hook=str).decode()}"
 
 
@@ -125,7 +125,8 @@ def _unset(kind: Type) -> bool:
     return isinstance(kind, CustomType) and kind.cls is msgspec.UnsetType
 
 
-def _words(kind: Type) -> str:
+def words(kind: Type) -> str:
+    """What may stand for a value of this type, for people."""
     plain = _plain(kind)
     if isinstance(plain, LiteralType):
         return " | ".join(str(value) for value in plain.values)

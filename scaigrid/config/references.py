@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 
 from scaigrid.adapter import Adapter
 from scaigrid.config import entities, schema
+from scaigrid.config.connection import connection_faults
 from scaigrid.config.entity_references import check_entities
-from scaigrid.config.headers import header_fault
 from scaigrid.config.identity_references import check_identity
 from scaigrid.config.terms import DEMO_KEY
 from scaigrid.control.declared import key_digest, or_default
@@ -83,13 +83,11 @@ def _providers(config: schema.Config, adapters: Mapping[str, Adapter]) -> Iterab
     for name, provider in config.providers.items():
         adapter = adapters.get(provider.type)
         if adapter is None:
-            yield ("providers", name, "type"), _unknown("provider type", provider.type, adapters)
-        elif adapter.transport == "http" and provider.base_url is None and adapter.base_url() is None:
-            yield ("providers", name, "base_url"), f"a provider of type {provider.type} has no public address: give one"
-        for header, value in provider.headers.items():
-            fault = header_fault(header, value.reveal())
-            if fault is not None:
-                yield ("providers", name, "headers", header), fault
+            known = ", ".join(sorted(adapters))
+            yield ("providers", name, "type"), f"there is no provider type {provider.type!r} (known: {known})"
+        else:
+            faults = connection_faults(provider, adapter)
+            yield from ((("providers", name, *place), reason) for place, reason in faults)
     for name, backend in config.backends.items():
         if backend.provider not in config.providers:
             yield ("backends", name, "provider"), _unknown("provider", backend.provider, config.providers)
@@ -133,7 +131,7 @@ def _modality(
     adapter = adapters.get(provider.type) if provider else None
     if provider is None or adapter is None:
         return
-    needed = {Modality.CHAT: "chat", Modality.EMBEDDING: "embed"}.get(model.modality)
+    needed = {Modality.CHAT: "chat", Modality.EMBEDDING: "embed", Modality.RERANK: "rerank"}.get(model.modality)
     if needed is None or needed not in adapter.can:
         yield path, f"providers of type {provider.type} do not serve models of modality {model.modality.value}"
     elif needed == "chat" and adapter.needs_max_output and model.max_output_tokens is None:

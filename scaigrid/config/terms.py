@@ -15,6 +15,8 @@ Amount = Annotated[Decimal, msgspec.Meta(extra={"ge": 0, "le": 10**12})]
 """Money, not negative; msgspec has no bounds for decimals, the loader reads these."""
 Price = Annotated[Decimal, msgspec.Meta(extra={"ge": 0, "lt": 10**6})]
 """A price per million tokens. Below a million: what a call costs has to fit into 64 bits of nano-units."""
+OnUnsupported = Literal["refuse", "drop_with_header"]
+"""What becomes of a field that a backend's provider has no word for."""
 RoleName = Literal["tenant_viewer", "tenant_user", "tenant_admin", "partner_viewer", "partner_admin", "super_admin"]
 
 KEY_PATTERN = re.compile(r"^sgk_[A-Za-z0-9_-]{32,}(?!\n)$")

@@ -9,12 +9,14 @@ import msgspec
 
 from scaigrid.adapter import Adapter, Target
 from scaigrid.config import schema
+from scaigrid.config.connection import address_of, options_of
 from scaigrid.config.snapshot import Backend, Candidate, Fund, Model, Route, Snapshot
 from scaigrid.config.terms import Cost, Prices
 from scaigrid.control import documents as docs
 from scaigrid.control.declared import resources_of, route_id
 from scaigrid.control.principals import Principals
 from scaigrid.control.state import State
+from scaigrid.credentials.signers import NoSigners, SignerSource
 from scaigrid.errors import Level
 from scaigrid.limiter import Kind
 from scaigrid.pricing import FREE, PriceList, to_nano
@@ -23,6 +25,7 @@ NO_ROUTE = Route(tiers=(), max_attempts=1, connect=1.0, first_byte=1.0, idle=1.0
 """Of a model that nobody has pointed at a backend."""
 _TELLING = 16
 """Characters of a header's value from which on it is taken for a secret that could be recognised in a text."""
+_NO_SIGNERS = NoSigners()
 
 
 def compile_snapshot(config: schema.Config, adapters: Mapping[str, Adapter]) -> Snapshot:
@@ -30,14 +33,16 @@ def compile_snapshot(config: schema.Config, adapters: Mapping[str, Adapter]) -> 
     return compile_state(State.of(resources_of(config)), config, adapters)
 
 
-def compile_state(state: State, config: schema.Config, adapters: Mapping[str, Adapter]) -> Snapshot:
+def compile_state(
+    state: State, config: schema.Config, adapters: Mapping[str, Adapter], signers: SignerSource = _NO_SIGNERS
+) -> Snapshot:
     """The snapshot of a state in which every reference holds; `config` says how tokens become users.
 
     Callers are made when they first come: there may be ten thousand tenants, and a change must not wait for them.
     """
     funds = tuple(fund for id_, budget in state.documents(docs.Budget) for fund in _funds(id_, budget, state))
     funds += tuple(fund for id_, key in state.documents(docs.ApiKey) for fund in _key_funds(id_, key))
-    backends = {id_: _backend(id_, state, adapters) for id_ in state.all("backend")}
+    backends = {id_: _backend(id_, state, adapters, signers) for id_ in state.all("backend")}
     by_subject: dict[str, list[Fund]] = {}
     for fund in funds:
         by_subject.setdefault(fund.subject, []).append(fund)
@@ -88,11 +93,11 @@ def _amounts(id_: str, name: str, level: Level, subject: str, amounts: docs.Budg
             )
 
 
-def _backend(id_: str, state: State, adapters: Mapping[str, Adapter]) -> Backend:
+def _backend(id_: str, state: State, adapters: Mapping[str, Adapter], signers: SignerSource) -> Backend:
     backend = state.document(docs.Backend, id_)
     provider = state.document(docs.Provider, backend.provider_id)
     adapter = adapters[provider.type]
-    base_url = provider.base_url or adapter.base_url() or ""
+    options = options_of(provider, adapter)
     headers = {name: value.reveal() for name, value in provider.headers.items()}
     return Backend(
         id=id_,
@@ -101,11 +106,15 @@ def _backend(id_: str, state: State, adapters: Mapping[str, Adapter]) -> Backend
         adapter=adapter,
         target=Target(
             type=provider.type,
-            base_url=base_url.rstrip("/"),
+            base_url=address_of(provider, adapter) or "",
             model=backend.model,
             headers=adapter.headers(backend.api_key or provider.api_key, headers),
+            speaks=adapter.speaks(options),
+            options=options,
         ),
         cost=price_list(backend.cost),
+        # A key of its own goes before whatever its provider has.
+        signer=signers.of(adapter, provider.credentials, options) if backend.api_key is None else None,
     )
 
 
@@ -142,6 +151,7 @@ class _Models:
             bounded=self._bounded,
             defaults={name: msgspec.Raw(msgspec.json.encode(value)) for name, value in model.default_params.items()},
             system_prompt=model.system_prompt,
+            drops_unsupported=model.on_unsupported == "drop_with_header",
             metadata=model.metadata,
             route=NO_ROUTE if route is None else _route(route, self._backends),
             funds=tuple(fund for fund in self._funds.get(model.name, ()) if fund.level == "model"),
@@ -188,6 +198,14 @@ def _secrets(state: State) -> Iterable[str]:
         if provider.api_key is not None:
             yield provider.api_key.reveal()
         yield from (text for value in provider.headers.values() if len(text := value.reveal()) >= _TELLING)
+        for value in provider.credentials.values():
+            yield from _pieces(value.reveal())
     for _, backend in state.documents(docs.Backend):
         if backend.api_key is not None:
             yield backend.api_key.reveal()
+
+
+def _pieces(text: str) -> Iterable[str]:
+    """What of a credential could stand in a text: a file with a key in it would be quoted by its lines, if at all."""
+    lines = (line.strip() for line in text.replace("\\n", "\n").split("\n"))
+    return (line for line in lines if len(line) >= _TELLING and "-----" not in line)

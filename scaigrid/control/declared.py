@@ -190,6 +190,7 @@ class _Declared:
             unpriced=entry.unpriced,
             default_params=entry.default_params,
             system_prompt=entry.system_prompt,
+            on_unsupported=entry.on_unsupported,
             metadata=entry.metadata,
         )
         made = self._made("model", slug, entry, model)
@@ -255,7 +256,9 @@ def _provider(handle: str, entry: entities.Provider) -> docs.Provider:
         type=entry.type,
         base_url=entry.base_url,
         api_key=entry.api_key,
+        credentials=entry.credentials,
         headers=entry.headers,
+        options=entry.options,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, dataclass_transform
 
 import msgspec
 
-from scaigrid.config.terms import Amount, Cost, Deadlines, Limits, Prices, RoleName
+from scaigrid.config.terms import Amount, Cost, Deadlines, Limits, OnUnsupported, Prices, RoleName
 from scaigrid.roles import Reach
 from scaigrid.secrets import Secret
 from scaigrid.types import Modality
@@ -108,7 +108,9 @@ class Provider(Document):
     type: str
     base_url: str | None = None
     api_key: Secret | None = None
+    credentials: dict[str, Secret] = {}
     headers: dict[str, Secret] = {}
+    options: dict[str, Any] = {}
 
 
 class Backend(Document):
@@ -135,6 +137,7 @@ class Model(Document):
     unpriced: Literal["refuse", "free"] | None = None
     default_params: dict[str, Any] = {}
     system_prompt: str | None = None
+    on_unsupported: OnUnsupported = "refuse"
     metadata: dict[str, str] = {}
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from scaigrid import roles
 from scaigrid.adapter import Adapter
-from scaigrid.config.headers import header_fault
+from scaigrid.config.connection import connection_faults
 from scaigrid.control import documents as docs
 from scaigrid.control.declared import route_id
 from scaigrid.control.kinds import KINDS
@@ -136,12 +136,9 @@ def _provider(resource: Resource, _state: State, adapters: Adapters) -> Iterator
     adapter = adapters.get(provider.type)
     if adapter is None:
         yield Detail("type", f"must be one of {', '.join(sorted(adapters))}")
-    elif adapter.transport == "http" and provider.base_url is None and adapter.base_url() is None:
-        yield Detail("base_url", f"is required: a provider of type {provider.type} has no public address")
-    for name, value in provider.headers.items():
-        fault = header_fault(name, value.reveal())
-        if fault is not None:
-            yield Detail(f"headers.{name[:64]}", fault)
+    else:
+        for place, reason in connection_faults(provider, adapter):
+            yield Detail(".".join(step[:64] for step in place), reason)
 
 
 def _backend(resource: Resource, state: State, adapters: Adapters) -> Iterator[Detail]:
@@ -201,7 +198,7 @@ def _unfit(type_: str, model: docs.Model, adapters: Adapters) -> str | None:
     adapter = adapters.get(type_)
     if adapter is None:
         return None
-    needed = {Modality.CHAT: "chat", Modality.EMBEDDING: "embed"}.get(model.modality)
+    needed = {Modality.CHAT: "chat", Modality.EMBEDDING: "embed", Modality.RERANK: "rerank"}.get(model.modality)
     if needed is None or needed not in adapter.can:
         return f"providers of type {type_} do not serve models of modality {model.modality.value}"
     if needed == "chat" and adapter.needs_max_output and model.max_output_tokens is None:

@@ -1,5 +1,7 @@
 """Credentials that a file does not say but keeps: `stored:` and the fingerprint of the one that the database has."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from scaigrid.control import documents as docs
@@ -20,7 +22,8 @@ def refers(resource: Resource) -> bool:
     """Whether it asks to keep a credential, so that only the database can say what is declared."""
     document = resource.document
     if isinstance(document, docs.Provider):
-        return _asks(document.api_key) or any(map(_asks, document.headers.values()))
+        named = (*document.headers.values(), *document.credentials.values())
+        return _asks(document.api_key) or any(map(_asks, named))
     return isinstance(document, docs.Backend) and _asks(document.api_key)
 
 
@@ -37,13 +40,20 @@ def with_stored(resource: Resource, there: Resource | None, vault: Vault) -> Res
         kept = old.api_key if isinstance(old, docs.Provider | docs.Backend) else None
         document = msgspec.structs.replace(document, api_key=_kept("api_key", document.api_key, kept, vault))
     if isinstance(document, docs.Provider):
-        known = old.headers if isinstance(old, docs.Provider) else {}
-        headers = {
-            name: _kept(f"headers.{name}", value, known.get(name), vault) if _asks(value) else value
-            for name, value in document.headers.items()
-        }
-        document = msgspec.structs.replace(document, headers=headers)
+        known = old if isinstance(old, docs.Provider) else docs.Provider(name="", type="")
+        document = msgspec.structs.replace(
+            document,
+            headers=_named("headers", document.headers, known.headers, vault),
+            credentials=_named("credentials", document.credentials, known.credentials, vault),
+        )
     return msgspec.structs.replace(resource, document=document)
+
+
+def _named(field: str, asked: Mapping[str, Secret], kept: Mapping[str, Secret], vault: Vault) -> dict[str, Secret]:
+    return {
+        name: _kept(f"{field}.{name}", value, kept.get(name), vault) if _asks(value) else value
+        for name, value in asked.items()
+    }
 
 
 def _asks(secret: Secret | None) -> bool:

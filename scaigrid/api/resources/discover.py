@@ -16,8 +16,10 @@ from scaigrid.api.query import NoQuery, read_query
 from scaigrid.api.recording import Trying
 from scaigrid.api.resources.providers import OPERATORS, Providers
 from scaigrid.api.view import View, view_of
+from scaigrid.config.connection import options_of
 from scaigrid.control import documents as docs
 from scaigrid.control.follower import Control
+from scaigrid.credentials.signers import SignerSource
 from scaigrid.dialects.shapes import AnswerShape
 from scaigrid.middleware import Services
 from scaigrid.upstream.port import Upstream
@@ -47,6 +49,7 @@ async def discover(
     control: Provided[Control],
     adapters: Provided[Mapping[str, Adapter]],
     upstreams: Provided[Mapping[str, Upstream]],
+    signers: Provided[SignerSource],
 ) -> ListEnvelope[DiscoveredModel]:
     read_query(request, NoQuery)
     view = view_of(request, await control.refresh(), services, control, adapters)
@@ -54,7 +57,9 @@ async def discover(
     audited(view.exchange, PROVIDERS, "discover", resource.id)
     provider = cast("docs.Provider", resource.document)
     adapter = adapters[provider.type]
-    offers = await discovered(provider, adapter, upstreams[adapter.transport], view.exchange.request_id)
+    signer = signers.of(adapter, provider.credentials, options_of(provider, adapter))
+    upstream = upstreams[adapter.transport]
+    offers = await discovered(provider, adapter, upstream, view.exchange.request_id, signer=signer)
     used = _used(view, resource.id)
     items = [
         DiscoveredModel(**msgspec.structs.asdict(offer), already_used_by=used.get(offer.model, ())) for offer in offers

@@ -24,7 +24,7 @@ from scaigrid.api.recording import Trying, changing
 from scaigrid.api.sight import MANAGING, everywhere, sight
 from scaigrid.api.view import View, view_of
 from scaigrid.config.entities import Label
-from scaigrid.config.terms import Slug
+from scaigrid.config.terms import OnUnsupported, Slug
 from scaigrid.control import documents as docs
 from scaigrid.control.declared import route_id
 from scaigrid.control.follower import Control
@@ -68,6 +68,9 @@ class ModelGiven(RequestShape):
     """Request fields for callers who leave them out, in the words of the dialect that the caller speaks."""
     system_prompt: Annotated[str, Meta(min_length=1)] | None = None
     """Put ahead of the caller's messages."""
+    on_unsupported: OnUnsupported = "refuse"
+    """A field that a backend's provider has no word for: `refuse` answers UNSUPPORTED_BY_MODEL and names it.
+    `drop_with_header` leaves it out, where it only shapes the answer, and names it in `x-scaigrid-dropped`."""
     metadata: Annotated[
         dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]], Meta(max_length=64)
     ] = {}  # noqa: RUF012 - likewise
@@ -116,6 +119,7 @@ class Models(Collection[ModelGiven, ModelItem]):
             unpriced=given.unpriced,
             default_params=given.default_params,
             system_prompt=given.system_prompt,
+            on_unsupported=given.on_unsupported,
             metadata=given.metadata,
         )
 

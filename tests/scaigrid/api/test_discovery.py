@@ -7,15 +7,18 @@ from urllib.parse import urlsplit
 import pytest
 
 from adapters import ADAPTERS
-from scaigrid.adapter import Offer
+from scaigrid.adapter import NO_OPTIONS, Offer, UpstreamRequest
 from scaigrid.api.discovery import LARGEST, LARGEST_ERROR, MOST_PAGES, discovered
 from scaigrid.control import documents as docs
+from scaigrid.credentials.fetching import Fetching
+from scaigrid.credentials.google import Google
 from scaigrid.errors import Code, GatewayError
 from scaigrid.secrets import Secret
 from scaigrid.upstream.http1 import Http1Upstream
 from scaigrid.upstream.port import Upstream
 from scaigrid.upstream.simulator import SimulatorUpstream
 from tests.harness.behaviours import answer, cut, raw, redirect, reset, silence, stalled
+from tests.harness.clock import StillClock
 from tests.harness.ports import LOOPBACK, free_port
 from tests.harness.provider import Behaviour, Endpoint, Provider
 
@@ -153,3 +156,31 @@ async def test_an_error_larger_than_the_bound_is_still_that_error(endpoint: Endp
 async def test_nobody_at_the_address_is_no_mystery(http: Upstream) -> None:
     asked = provider(base_url=f"http://{LOOPBACK}:{free_port()}/v1")
     assert await failure(asked, http) == "it could not be reached, or broke off"
+
+
+class Refusing:
+    """A signer that has got nothing to sign with."""
+
+    async def signed(self, request: UpstreamRequest) -> UpstreamRequest:
+        raise GatewayError(Code.BACKEND_ERROR, "The gateway got no credential for the provider.")
+
+
+async def test_without_a_credential_to_sign_with_nobody_is_asked(endpoint: Endpoint, http: Upstream) -> None:
+    with pytest.raises(GatewayError) as caught:
+        await discovered(provider(base_url=endpoint.url), ADAPTERS["openai"], http, "req_1", signer=Refusing())
+    assert caught.value.code is Code.PROVIDER_DISCOVERY_ERROR
+    assert caught.value.message.endswith("listed: the gateway got no credential for the provider.")
+    assert endpoint.requests == []
+
+
+async def test_every_page_is_signed(endpoint: Endpoint, http: Upstream) -> None:
+    endpoint.then(
+        answer({"data": [{"id": "a"}], "has_more": True, "last_id": "a"}),
+        answer({"data": [{"id": "b"}], "has_more": False, "last_id": "b"}),
+    )
+    google = Google({"access_token": Secret("ya29.given")}, NO_OPTIONS, StillClock(), Fetching(http))
+    asked = provider("anthropic", endpoint.url)
+    found = await discovered(asked, ADAPTERS["anthropic"], http, "req_1", signer=google)
+    assert [one.model for one in found] == ["a", "b"]
+    for _ in found:
+        assert (await endpoint.comes()).header("authorization") == "Bearer ya29.given"

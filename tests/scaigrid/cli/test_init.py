@@ -182,3 +182,38 @@ def test_what_was_said_is_not_asked(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     arguments = ("--base-url", "https://x.example/v1", "--model", "m", "--input-price", "1", "--output-price", "1")
     assert main(["init", *OPENAI, *arguments]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_what_else_a_provider_is_told_is_in_the_file(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BEDROCK_API_KEY", "pk")
+    asked = ("--provider", "bedrock", "--upstream-model", "amazon.nova-lite-v1:0", "--option", "region=eu-central-1")
+    assert main(["init", *asked]) == 0
+    provider = load_config(here / "scaigrid.yaml").providers["bedrock"]
+    assert (provider.options, provider.base_url) == ({"region": "eu-central-1"}, None)
+
+
+def test_an_option_has_the_type_that_it_has(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROVIDER_API_KEY", "pk")
+    asked = ("--provider", "custom", "--base-url", "http://127.0.0.1:1/v1", "--upstream-model", "x")
+    assert main(["init", *asked, "--option", "responses=true", "--option", "reasoning=thinking"]) == 0
+    provider = load_config(here / "scaigrid.yaml").providers["custom"]
+    assert provider.options == {"responses": True, "reasoning": "thinking"}
+
+
+@pytest.mark.parametrize(
+    ("provider", "option", "told"),
+    [
+        ("bedrock", "zone=x", "--option: zone=x is no NAME=VALUE of bedrock: region"),
+        ("bedrock", "region", "--option: region is no NAME=VALUE of bedrock: region"),
+        ("bedrock", "region=no region", "--option: "),
+        ("custom", "responses=perhaps", "--option: responses: "),
+        ("simulator", "a=b", "--option: a=b is no NAME=VALUE of simulator: there is none"),
+    ],
+)
+def test_an_option_that_is_none_is_refused(
+    here: Path, capsys: pytest.CaptureFixture[str], provider: str, option: str, told: str
+) -> None:
+    asked = ("--provider", provider, "--upstream-model", "x", "--base-url", "http://127.0.0.1:1/v1")
+    assert main(["init", *asked, "--option", option]) == 2
+    assert told in capsys.readouterr().err
+    assert not (here / "scaigrid.yaml").exists()

@@ -1,4 +1,4 @@
-"""`scaigrid manual`: four texts that are written from the code, of which one is asked for."""
+"""`scaigrid manual`: texts that are written from the code, of which one is asked for."""
 
 import json
 
@@ -33,3 +33,8 @@ def test_one_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
         main(["manual", "--schema", "--openapi"])
     assert caught.value.code == 2
     assert "not allowed with" in capsys.readouterr().err
+
+
+def test_the_types_of_providers_have_their_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["manual", "--providers"]) == 0
+    assert "## `azure`" in capsys.readouterr().out

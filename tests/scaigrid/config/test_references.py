@@ -1,13 +1,16 @@
 """What no section can judge alone: every such mistake is named by file, line and key, all of them in one run."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
 
+from adapters import ADAPTERS
 from scaigrid.app import load_config
 from scaigrid.config.load import ConfigErrors
 from scaigrid.config.terms import DEMO_KEY
+from tests.harness.checkout import ROOT
 
 SOUND = """\
 users:
@@ -73,15 +76,12 @@ def test_a_sound_file_has_no_errors(tmp_path: Path) -> None:
         (
             "type: custom",
             "type: openia",
-            (
-                "c.yaml:6: providers.up.type: there is no provider type 'openia' "
-                "(declared: anthropic, custom, openai, simulator)"
-            ),
+            (f"c.yaml:6: providers.up.type: there is no provider type 'openia' (known: {', '.join(sorted(ADAPTERS))})"),
         ),
         (
             ', base_url: "http://127.0.0.1:9"',
             "",
-            "c.yaml:6: providers.up.base_url: a provider of type custom has no public address: give one",
+            "c.yaml:6: providers.up.base_url: is required: a provider of type custom has no public address",
         ),
         (
             "type: custom",
@@ -120,6 +120,12 @@ def test_a_sound_file_has_no_errors(tmp_path: Path) -> None:
                 "c.yaml:14: models.acme/chat.route.targets[0].backend: "
                 "providers of type custom do not serve models of modality image"
             ),
+        ),
+        ("    unpriced: free\n", "    unpriced: free\n    modality: rerank\n", None),
+        (
+            "type: custom",
+            "type: ollama",
+            None,
         ),
         (
             "    max_output_tokens: 100\n",
@@ -222,3 +228,50 @@ def test_a_provider_that_needs_a_bound_says_so(tmp_path: Path) -> None:
 def test_all_mistakes_come_in_one_run_in_the_order_of_the_file(tmp_path: Path) -> None:
     text = SOUND.replace("user: ann", "user: bob").replace("provider: up", "provider: down").replace("one }]", "two }]")
     assert [error.split(": ")[0] for error in errors(tmp_path, text)] == ["c.yaml:4", "c.yaml:8", "c.yaml:13"]
+
+
+EXAMPLE = ROOT / "config" / "examples" / "cloud-providers.yaml"
+
+
+@pytest.fixture
+def clouds(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The example of providers that sign, with all that it needs."""
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
+    for name in names:
+        monkeypatch.setenv(name, "given")
+    monkeypatch.setenv("ACME_APP_KEY", "sgk_" + "a" * 32)
+    pem = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
+    account = {"client_email": "gateway@acme.iam.gserviceaccount.com", "private_key": pem}
+    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", json.dumps(account))
+    return EXAMPLE.read_text()
+
+
+def test_the_example_of_providers_that_sign_is_sound(tmp_path: Path, clouds: str) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(clouds)
+    config = load_config(path)
+    assert {name: list(provider.credentials) for name, provider in config.providers.items()} == {
+        "bedrock": ["access_key_id", "secret_access_key"],
+        "vertex": ["service_account"],
+        "azure": ["tenant_id", "client_id", "client_secret"],
+    }
+
+
+def test_faults_of_options_and_credentials_stand_where_they_are(
+    tmp_path: Path, clouds: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", "no key file")
+    text = clouds.replace("region: eu", "regoin: eu").replace("location: europe-west4", "location: 7")
+    text = text.replace("      client_secret:", "      client_word:")
+    lines = {line.strip().partition(":")[0]: place for place, line in enumerate(text.splitlines(), 1)}
+    found = errors(tmp_path, text)
+    bedrock, vertex = lines["options"] - 6, lines["options"]
+    assert [error.partition(" (")[0] for error in found] == [
+        f"c.yaml:{bedrock}: providers.bedrock.options.regoin: is not a known option",
+        f"c.yaml:{vertex}: providers.vertex.options.location: must be a string",
+        (
+            f"c.yaml:{lines['service_account']}: providers.vertex.credentials.service_account: must be the JSON of a "
+            "service account's key file, with client_email and private_key in it"
+        ),
+        f"c.yaml:{lines['client_word']}: providers.azure.credentials.client_word: is not a known credential",
+    ]

@@ -3,20 +3,34 @@
 import hashlib
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from adapters import ADAPTERS
 from scaigrid.config import entities, schema, terms
 from scaigrid.config.snapshot import Principal, Snapshot
-from scaigrid.control.compile import compile_snapshot
+from scaigrid.control.compile import compile_snapshot, compile_state
+from scaigrid.control.declared import resources_of
+from scaigrid.control.state import State
+from scaigrid.credentials.fetching import Fetching
+from scaigrid.credentials.signers import Signers
 from scaigrid.errors import Level
 from scaigrid.secrets import Secret
+from tests.harness.clock import StillClock
+from tests.harness.upstream import ScriptedUpstream
 
 KEY = "sgk_" + "k" * 32
 DIGEST = hashlib.sha256(KEY.encode()).digest()
 
 
-def compiled(**sections: object) -> Snapshot:
+AWS = entities.Provider(
+    type="bedrock",
+    options={"region": "eu-central-1"},
+    credentials={"access_key_id": Secret("AKIDEXAMPLE012345"), "secret_access_key": Secret("secret-of-some-length")},
+)
+
+
+def compiled(signers: Signers | None = None, **sections: object) -> Snapshot:
     config: dict[str, object] = {
         "users": {"ann": entities.User()},
         "keys": {"ann": entities.Key(user="ann", key=Secret(KEY))},
@@ -29,7 +43,10 @@ def compiled(**sections: object) -> Snapshot:
         },
         "models": {"acme/chat": model("one")},
     }
-    return compile_snapshot(schema.Config(**(config | sections)), ADAPTERS)  # type: ignore[arg-type]  # sections by name
+    made = schema.Config(**(config | sections))  # type: ignore[arg-type]  # sections by name
+    if signers is None:
+        return compile_snapshot(made, ADAPTERS)
+    return compile_state(State.of(resources_of(made)), made, ADAPTERS, signers)
 
 
 def model(*backends: str, **fields: object) -> entities.Model:
@@ -200,3 +217,50 @@ def test_budgets_of_one_name_have_buckets_of_their_own() -> None:
     one, two = compiled(keys=keys).funds
     assert (one.name, one.at(0).key) != (two.name, two.at(0).key)
     assert one.name == two.name
+
+
+def test_options_reach_the_adapter_and_make_the_address() -> None:
+    (one, _) = compiled(providers={"up": AWS}).backends
+    assert one.target.base_url == "https://bedrock-runtime.eu-central-1.amazonaws.com"
+    assert one.target.options.region == "eu-central-1"
+    moved = msgspec.structs.replace(AWS, base_url="https://proxy.example/")
+    assert compiled(providers={"up": moved}).backends[0].target.base_url == "https://proxy.example"
+
+
+def test_what_a_backend_speaks_may_depend_on_options() -> None:
+    def spoken(**options: str) -> frozenset[str]:
+        provider = entities.Provider(type="openai", api_key=Secret("k"), options=options)
+        return compiled(providers={"up": provider}).backends[0].target.speaks
+
+    assert "openai/chat" in spoken()
+    assert "openai/chat" not in spoken(api="responses")
+
+
+def test_a_signer_stays_while_nothing_about_it_changes() -> None:
+    signers = Signers(StillClock(), Fetching(ScriptedUpstream()))
+    first, second = (compiled(signers, providers={"up": AWS}) for _ in range(2))
+    (one, two), (again, _) = first.backends, second.backends
+    assert one.signer is not None
+    assert one.signer is two.signer is again.signer
+    elsewhere = msgspec.structs.replace(AWS, options={"region": "us-east-1"})
+    assert compiled(signers, providers={"up": elsewhere}).backends[0].signer is not one.signer
+
+
+def test_a_backends_own_key_is_signed_by_nobody() -> None:
+    signers = Signers(StillClock(), Fetching(ScriptedUpstream()))
+    backends = {"one": entities.Backend(provider="up", model="m", api_key=Secret("sk-backend"))}
+    (one,) = compiled(signers, providers={"up": AWS}, backends=backends).backends
+    assert one.signer is None
+    assert ("authorization", "Bearer sk-backend") in one.target.headers
+
+
+def test_every_line_of_a_credential_is_known_so_that_it_can_be_kept_out_of_texts() -> None:
+    key = "-----BEGIN PRIVATE KEY-----\\nMIIEvQIBADANBgkqhkiG9w0B\\nAQEFAASC\\n-----END PRIVATE KEY-----\\n"
+    provider = entities.Provider(type="google", credentials={"service_account": Secret(f'{{"private_key":"{key}"}}')})
+    assert "MIIEvQIBADANBgkqhkiG9w0B" in compiled(providers={"up": provider}).secrets
+    assert {"AKIDEXAMPLE012345", "secret-of-some-length"} <= set(compiled(providers={"up": AWS}).secrets)
+
+
+@pytest.mark.parametrize(("said", "drops"), [({}, False), ({"on_unsupported": "drop_with_header"}, True)])
+def test_a_model_says_what_becomes_of_what_a_provider_has_no_word_for(said: dict[str, object], drops: bool) -> None:
+    assert compiled(models={"m": model("one", **said)}).models["m"].drops_unsupported is drops

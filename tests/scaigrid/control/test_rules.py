@@ -21,10 +21,15 @@ _CONFIG = schema.Config(
     groups={"team": entities.Group(tenant="a")},
     roles={"extra": entities.CustomRole(tenant="b")},
     keys={"ann": entities.Key(user="ann", sha256="0" * 64)},
-    providers={"sim": entities.Provider(type="simulator"), "claude": entities.Provider(type="anthropic")},
+    providers={
+        "sim": entities.Provider(type="simulator"),
+        "claude": entities.Provider(type="anthropic"),
+        "orders": entities.Provider(type="cohere"),
+    },
     backends={
         "one": entities.Backend(provider="sim", model="m"),
         "two": entities.Backend(provider="claude", model="m"),
+        "three": entities.Backend(provider="orders", model="m"),
     },
     models={
         "chat": entities.Model(
@@ -33,6 +38,7 @@ _CONFIG = schema.Config(
             max_output_tokens=10,
         ),
         "vectors": entities.Model(route=None, unpriced="free", modality=Modality.EMBEDDING),
+        "order": entities.Model(route=None, unpriced="free", modality=Modality.RERANK),
     },
 )
 STATE = State.of(resources_of(_CONFIG))
@@ -76,6 +82,11 @@ CASES: tuple[tuple[str, docs.Document, set[str]], ...] = (
     ("provider", docs.Provider(name="p", type="nobody"), {"type"}),
     ("provider", docs.Provider(name="p", type="openai", headers={"Host": Secret("x")}), {"headers.Host"}),
     ("provider", docs.Provider(name="p", type="openai", headers={"x": Secret("a\nb")}), {"headers.x"}),
+    ("provider", docs.Provider(name="p", type="bedrock", options={"region": "us-east-1"}), set()),
+    ("provider", docs.Provider(name="p", type="bedrock"), {"base_url"}),
+    ("provider", docs.Provider(name="p", type="openai", options={"region": "us-east-1"}), {"options.region"}),
+    ("provider", docs.Provider(name="p", type="openai", credentials={"key": Secret("x")}), {"credentials"}),
+    ("provider", docs.Provider(name="p", type="google", credentials={"key": Secret("x")}), {"credentials.key"}),
     ("model", docs.Model(name="m", unpriced="free"), set()),
     ("model", docs.Model(name="m"), {"prices"}),
     ("model", docs.Model(name="tenant/a/m", unpriced="free"), set()),
@@ -85,6 +96,8 @@ CASES: tuple[tuple[str, docs.Document, set[str]], ...] = (
     ("route", _route("vectors", docs.Target(backend_id=_id("backend", "two"))), {"targets[0].backend_id"}),
     ("route", _route("vectors", *[docs.Target(backend_id=_id("backend", "one"))] * 2), {"targets[1].backend_id"}),
     ("route", _route("vectors", docs.Target(backend_id=_id("backend", "one"), weight=0)), {"targets"}),
+    ("route", _route("order", docs.Target(backend_id=_id("backend", "three"))), set()),
+    ("route", _route("order", docs.Target(backend_id=_id("backend", "two"))), {"targets[0].backend_id"}),
     ("model_group", docs.ModelGroup(name="g", scope="tenant"), {"scope_id"}),
     ("model_access", docs.ModelAccess(name="x", subject_type="tenant", subject_id=A), {"model_id"}),
     ("budget", docs.Budget(name="b", scope="tenant", scope_id=A, period="daily", request_limit=1), set()),

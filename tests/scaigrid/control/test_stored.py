@@ -23,6 +23,13 @@ def provider(api_key: str | None = None, **headers: str) -> Resource:
     return Resource(kind="provider", id="prov_1", origin="config", document=document)
 
 
+def signing(**credentials: str) -> Resource:
+    document = docs.Provider(
+        name="up", type="bedrock", credentials={name: Secret(value) for name, value in credentials.items()}
+    )
+    return Resource(kind="provider", id="prov_1", origin="config", document=document)
+
+
 def backend(api_key: str | None) -> Resource:
     document = docs.Backend(
         name="one", provider_id="prov_1", model="m", api_key=None if api_key is None else Secret(api_key)
@@ -36,6 +43,14 @@ def test_a_reference_stands_for_what_the_database_has() -> None:
     assert found == provider("pk-kept", org="acme", other="said")
 
 
+def test_credentials_are_kept_one_by_one() -> None:
+    asked = signing(access_key_id="AKID2", secret_access_key=reference(KEPT, VAULT))
+    found = with_stored(asked, signing(access_key_id="AKID", secret_access_key="pk-kept"), VAULT)
+    assert found == signing(access_key_id="AKID2", secret_access_key="pk-kept")
+    with pytest.raises(ValueError, match=r"credentials\.secret_access_key: the database has no credential to keep"):
+        with_stored(asked, signing(access_key_id="AKID"), VAULT)
+
+
 def test_a_backend_keeps_its_own() -> None:
     assert with_stored(backend(reference(KEPT, VAULT)), backend("pk-kept"), VAULT) == backend("pk-kept")
 
@@ -45,6 +60,8 @@ def test_what_asks_for_nothing_is_left_alone() -> None:
     assert with_stored(asked, None, VAULT) is asked
     assert not refers(asked)
     assert refers(provider(org="stored:x"))
+    assert refers(signing(secret_access_key="stored:x"))
+    assert not refers(signing(secret_access_key="said"))
     assert refers(backend("stored:x"))
     assert not refers(backend(None))
 

@@ -61,3 +61,11 @@ def test_who_comes_at_the_same_time_gets_the_same_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(own_key, [tmp_path / "data"] * 32))
     assert len(set(found)) == 1
+
+
+def test_a_derived_key_is_of_its_purpose_and_its_key_and_is_neither() -> None:
+    both, new = Vault([NEW, OLD]), Vault([NEW])
+    assert list(both.derived("names")) == [*new.derived("names"), *Vault([OLD]).derived("names")]
+    assert new.derived("names") == Vault([NEW]).derived("names")
+    assert new.derived("names") != new.derived("others")
+    assert {len(key) for key in both.derived("names")} == {32}

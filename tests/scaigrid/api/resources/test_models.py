@@ -22,6 +22,7 @@ WHOLE: dict[str, Any] = {
     "prices": {"input": "2.5", "output": "10", "cached_input": "1.25", "request": "0.000000001"},
     "default_params": {"temperature": 0.5},
     "system_prompt": "Be brief.",
+    "on_unsupported": "drop_with_header",
     "metadata": {"team": "support"},
 }
 
@@ -110,9 +111,10 @@ async def test_a_slug_is_taken_once(plane: ControlPlane) -> None:
         ({"slug": "a", "unpriced": "free", "metadata": {"a": 1}}, {"metadata.a"}),
         ({"slug": "a", "unpriced": "free", "context_window": 0}, {"context_window"}),
         ({"slug": "a", "unpriced": "free", "system_prompt": ""}, {"system_prompt"}),
+        ({"slug": "a", "unpriced": "free", "on_unsupported": "guess"}, {"on_unsupported"}),
         ({"slug": "tenant/nobody/a", "unpriced": "free"}, {"slug"}),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 async def test_every_fault_is_named(plane: ControlPlane, body: dict[str, Any], fields: set[str]) -> None:
     refused = await plane.ask("POST", "/v1/models", body, who="super")
