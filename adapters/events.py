@@ -8,11 +8,35 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from adapters.wire import broken
+from scaigrid import sse
 from scaigrid.errors import GatewayError
-from scaigrid.sse import Splitter, parse
 from scaigrid.types import Event
 
 _MOST_STRAY: Final = 64 * 1024
+
+
+class Framing(Protocol):
+    """How a stream's bytes are cut into whole events, and what one of them holds. One framing a stream."""
+
+    def feed(self, chunk: bytes) -> Sequence[bytes]:
+        """The events that `chunk` completes. Raises GatewayError, after the events ahead of the fault."""
+        ...
+
+    def close(self) -> bytes:
+        """What is left over at the end of the stream, where it may be an event; empty where it may not."""
+        ...
+
+    def parse(self, event: bytes) -> tuple[str | None, bytes]:
+        """The name and the data of one whole event. Without data it is none, and is not read."""
+        ...
+
+
+class ServerSent(sse.Splitter):
+    """Server-sent events: what nearly every provider streams."""
+
+    __slots__ = ()
+
+    parse = staticmethod(sse.parse)
 
 
 class Reader(Protocol):
@@ -33,17 +57,18 @@ class Reader(Protocol):
 
 
 class Streamed:
-    """The decoder of an event stream.
+    """The decoder of an event stream, of server-sent events where no other `framing` is given.
 
     A failure is told after the events ahead of it, in the next call if need be, so that what comes out does not
     depend on how the bytes were cut.
     """
 
-    __slots__ = ("_begun", "_failure", "_reader", "_splitter", "_stray")
+    __slots__ = ("_begun", "_failure", "_framing", "_parse", "_reader", "_stray")
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, framing: Framing | None = None) -> None:
         self._reader = reader
-        self._splitter = Splitter()
+        self._framing: Framing = ServerSent() if framing is None else framing
+        self._parse = self._framing.parse
         self._begun = False
         self._stray = b""
         self._failure: GatewayError | None = None
@@ -56,8 +81,10 @@ class Streamed:
         if self._failure is not None:
             raise self._failure
         found: list[Event] = []
+        if self._reader.ended:
+            return found
         try:
-            for event in self._splitter.feed(chunk):
+            for event in self._framing.feed(chunk):
                 self._take(event, found)
         except GatewayError as failure:
             if not found:
@@ -68,7 +95,7 @@ class Streamed:
     def _take(self, event: bytes, found: list[Event]) -> None:
         if self._reader.ended:
             return
-        name, data = parse(event)
+        name, data = self._parse(event)
         if data:
             self._begun = True
             found += self._reader.read(name, data)
@@ -79,7 +106,8 @@ class Streamed:
         if self._failure is not None:
             raise self._failure
         found: list[Event] = []
-        self._take(self._splitter.close(), found)
+        if not self._reader.ended and (rest := self._framing.close()):
+            self._take(rest, found)
         if not self._reader.ended:
             raise self.cut_short()
         return found

@@ -91,6 +91,47 @@ def test_a_body_that_is_no_stream_does_not_fill_the_memory() -> None:
     assert 0 < reader.looked_at < 70_000
 
 
+class Words:
+    """A framing of its own: words between blanks, `!` is a fault."""
+
+    def __init__(self) -> None:
+        self.rest = b""
+        self.fed = 0
+
+    def feed(self, chunk: bytes) -> Sequence[bytes]:
+        self.fed += len(chunk)
+        *whole, self.rest = (self.rest + chunk).split(b" ")
+        return whole
+
+    def close(self) -> bytes:
+        return self.rest
+
+    def parse(self, event: bytes) -> tuple[str | None, bytes]:
+        if event == b"!":
+            raise GatewayError(Code.UPSTREAM_SHAPE_MISMATCH)
+        return "word", event
+
+
+def test_a_reader_may_bring_a_framing_of_its_own() -> None:
+    for chunks in ([b"a bc end"], byte_by_byte(b"a bc end")):
+        reader = Echo()
+        assert decode(Streamed(reader, Words()), chunks) == [Text("a"), Text("bc")]
+        assert reader.names == ["word"] * 3
+    events, failure = until_failure(Streamed(Echo(), Words()), [b"a ! end"])
+    assert events == [Text("a")]
+    assert failure is not None
+    assert failure.code is Code.UPSTREAM_SHAPE_MISMATCH
+
+
+def test_what_follows_the_end_is_not_even_cut() -> None:
+    framing = Words()
+    decoder = Streamed(Echo(), framing)
+    assert decoder.feed(b"a end ! !") == [Text("a")]
+    assert decoder.feed(b" ! ") == []
+    assert decoder.close() == []
+    assert framing.fed == len(b"a end ! !")
+
+
 def test_a_plain_answer_is_read_once_it_is_whole() -> None:
     seen: list[bytes] = []
 
