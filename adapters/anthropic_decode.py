@@ -12,31 +12,13 @@ from typing import Any, Final
 import msgspec
 
 from adapters import anthropic_failure
-from adapters.counts import Count, tokens
+from adapters.anthropic_citations import citations
+from adapters.anthropic_usage import Counts, Reported
 from adapters.wire import ABSENT, broken, decoded, given
 from scaigrid.errors import GatewayError
 from scaigrid.types import Done, Event, FinishReason, Reasoning, Start, Text, ToolCall, Usage
 
 PROVIDER: Final = "anthropic"
-
-
-class _CacheCreation(msgspec.Struct):
-    ephemeral_1h_input_tokens: Count = None
-
-
-class _OutputDetails(msgspec.Struct):
-    thinking_tokens: Count = None
-
-
-class _Usage(msgspec.Struct):
-    """What is absent from the usage at the end of a stream was said at its beginning."""
-
-    input_tokens: Count = None
-    output_tokens: Count = None
-    cache_read_input_tokens: Count = None
-    cache_creation_input_tokens: Count = None
-    cache_creation: _CacheCreation | None = None
-    output_tokens_details: _OutputDetails | None = None
 
 
 class _Typed(msgspec.Struct):
@@ -48,6 +30,7 @@ class _Block(msgspec.Struct):
 
     type: str
     text: str | None = None
+    citations: list[msgspec.Raw] | None = None
     thinking: str | None = None
     signature: str | None = None
     data: str | None = None
@@ -60,7 +43,8 @@ class _Message(msgspec.Struct):
     id: str | None = None
     content: list[msgspec.Raw] | None = None
     stop_reason: str | None = None
-    usage: _Usage | None = None
+    stop_sequence: str | None = None
+    usage: Reported | None = None
     error: msgspec.Raw = ABSENT
 
 
@@ -70,7 +54,9 @@ class _Delta(msgspec.Struct):
     thinking: str | None = None
     signature: str | None = None
     partial_json: str | None = None
+    citation: msgspec.Raw = ABSENT
     stop_reason: str | None = None
+    stop_sequence: str | None = None
 
 
 class _StreamEvent(msgspec.Struct):
@@ -89,7 +75,7 @@ _event: Final = msgspec.json.Decoder(_StreamEvent)
 _typed: Final = msgspec.json.Decoder(_Typed)
 _block: Final = msgspec.json.Decoder(_Block)
 _delta: Final = msgspec.json.Decoder(_Delta)
-_usage: Final = msgspec.json.Decoder(_Usage)
+_usage: Final = msgspec.json.Decoder(Reported)
 _object: Final = msgspec.json.Decoder(dict[str, Any])
 
 _REASONS: Final[Mapping[str, FinishReason]] = {
@@ -103,45 +89,16 @@ _REASONS: Final[Mapping[str, FinishReason]] = {
 }
 
 
-class _Counts:
-    """Usage, which a stream tells in two parts: the second corrects the first where it says anything."""
-
-    __slots__ = ("_cache_read", "_cache_write", "_cache_write_1h", "_input", "_output", "_reasoning")
-
-    def __init__(self) -> None:
-        self._input = self._output = self._cache_read = self._cache_write = self._cache_write_1h = self._reasoning = 0
-
-    def take(self, said: _Usage) -> Usage:
-        if said.input_tokens is not None:
-            self._input = tokens(said.input_tokens)
-        if said.output_tokens is not None:
-            self._output = tokens(said.output_tokens)
-        if said.cache_read_input_tokens is not None:
-            self._cache_read = tokens(said.cache_read_input_tokens)
-        if said.cache_creation_input_tokens is not None:
-            self._cache_write = tokens(said.cache_creation_input_tokens)
-        if said.cache_creation is not None:
-            self._cache_write_1h = tokens(said.cache_creation.ephemeral_1h_input_tokens)
-        if said.output_tokens_details is not None:
-            self._reasoning = tokens(said.output_tokens_details.thinking_tokens)
-        hour = min(self._cache_write_1h, self._cache_write)
-        return Usage(
-            input=self._input,
-            cache_read=self._cache_read,
-            cache_write=self._cache_write - hour,
-            cache_write_1h=hour,
-            output=self._output,
-            reasoning=min(self._reasoning, self._output),
-        )
-
-
 class _Open:
     """One content block while its pieces come; `slot` is its tool call's, None for other blocks."""
 
-    __slots__ = ("arguments", "kind", "signature", "slot", "whole")
+    __slots__ = ("arguments", "citations", "kind", "signature", "slot", "start", "whole")
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, start: int = 0) -> None:
         self.kind = kind
+        self.start = start
+        """Where its text begins, in characters of all text of the answer."""
+        self.citations: list[msgspec.Raw] = []
         self.slot: int | None = None
         self.whole = ""
         self.arguments = False
@@ -151,15 +108,17 @@ class _Open:
 class MessageStream:
     """The reader of a streamed message, which `message_stop` ends."""
 
-    __slots__ = ("_begun", "_blocks", "_counts", "_reason", "_slots", "_usage", "ended")
+    __slots__ = ("_begun", "_blocks", "_counts", "_length", "_reason", "_sequence", "_slots", "_usage", "ended")
 
     def __init__(self) -> None:
         self._begun = False
         self._blocks: dict[int, _Open] = {}
-        self._counts = _Counts()
+        self._counts = Counts()
         self._usage: Usage | None = None
         self._slots = 0
+        self._length = 0
         self._reason: str | None = None
+        self._sequence: str | None = None
         self.ended = False
 
     def read(self, name: str | None, data: bytes) -> Sequence[Event]:
@@ -205,12 +164,13 @@ class MessageStream:
         if index in self._blocks:
             raise broken("a content block in the place of another")
         block = _read(event.content_block)
-        opened = self._blocks[index] = _Open("" if block is None else block.type)
+        opened = self._blocks[index] = _Open("" if block is None else block.type, self._length)
         if block is None:
             return ()
         match block.type:
             case "text":
-                return (Text(block.text),) if block.text else ()
+                opened.citations += block.citations or ()
+                return self._text(block.text)
             case "thinking":
                 opened.signature = block.signature or None
                 return (Reasoning(block.thinking, provider=PROVIDER),) if block.thinking else ()
@@ -229,7 +189,7 @@ class MessageStream:
         delta = decoded(_delta, event.delta)
         match block.kind, delta.type:
             case "text", "text_delta":
-                return (Text(delta.text),) if delta.text else ()
+                return self._text(delta.text)
             case "thinking", "thinking_delta":
                 return (Reasoning(delta.thinking, provider=PROVIDER),) if delta.thinking else ()
             case "thinking", "signature_delta":
@@ -241,11 +201,18 @@ class MessageStream:
                 block.arguments = True
                 return (ToolCall(block.slot or 0, arguments=delta.partial_json),)
             case "text", "citations_delta":
+                block.citations.append(delta.citation)
                 return ()
             case "text" | "tool_use", _:
                 raise broken("a delta of an unknown kind")
             case _:
                 return ()
+
+    def _text(self, text: str | None) -> Sequence[Event]:
+        if not text:
+            return ()
+        self._length += len(text)
+        return (Text(text),)
 
     def _close(self, event: _StreamEvent) -> Sequence[Event]:
         block = self._block(event)
@@ -255,7 +222,8 @@ class MessageStream:
             return (ToolCall(block.slot, arguments=block.whole),)
         if block.signature is not None:
             return (Reasoning(signature=block.signature, provider=PROVIDER),)
-        return ()
+        # Only now is it known how far the text goes that they belong to.
+        return citations(block.citations, block.start, self._length)
 
     def _block(self, event: _StreamEvent) -> _Open:
         block = self._blocks.get(_index(event))
@@ -264,7 +232,9 @@ class MessageStream:
         return block
 
     def _reasoned(self, event: _StreamEvent) -> Sequence[Event]:
-        self._reason = decoded(_delta, event.delta).stop_reason or self._reason
+        delta = decoded(_delta, event.delta)
+        self._reason = delta.stop_reason or self._reason
+        self._sequence = delta.stop_sequence or self._sequence
         if given(event.usage):
             self._usage = self._counts.take(decoded(_usage, event.usage))
         return ()
@@ -275,7 +245,7 @@ class MessageStream:
         if any(block is not _OVER for block in self._blocks.values()):
             raise broken("a content block without its end")
         self.ended = True
-        done = _done(self._reason)
+        done = _done(self._reason, self._sequence)
         return (self._usage, done) if self._usage is not None else (done,)
 
 
@@ -294,15 +264,17 @@ def whole_message(body: bytes) -> Sequence[Event]:
     if message.content is None or message.stop_reason is None:
         raise broken("no content, or no stop reason")
     found: list[Event] = [Start(message.id or "")]
-    slots = 0
+    slots = length = 0
     for raw in message.content:
         block = _read(raw)
         if block is None:
             continue
         match block.type:
             case "text":
+                start, length = length, length + len(block.text or "")
                 if block.text:
                     found.append(Text(block.text))
+                found += citations(block.citations or (), start, length)
             case "thinking":
                 found.append(Reasoning(block.thinking or "", block.signature or None, provider=PROVIDER))
             case "redacted_thinking":
@@ -311,8 +283,8 @@ def whole_message(body: bytes) -> Sequence[Event]:
                 found.append(_called(block, slots, _arguments(block)))
                 slots += 1
     if message.usage is not None:
-        found.append(_Counts().take(message.usage))
-    found.append(_done(message.stop_reason))
+        found.append(Counts().take(message.usage))
+    found.append(_done(message.stop_reason, message.stop_sequence))
     return found
 
 
@@ -344,6 +316,6 @@ def _arguments(block: _Block) -> str:
     return msgspec.json.encode(decoded(_object, block.input)).decode() if given(block.input) else "{}"
 
 
-def _done(reason: str) -> Done:
+def _done(reason: str, sequence: str | None) -> Done:
     # A word that is not known is at least an end.
-    return Done(_REASONS.get(reason, "stop"))
+    return Done(_REASONS.get(reason, "stop"), stop_sequence=sequence)

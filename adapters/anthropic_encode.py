@@ -2,51 +2,34 @@
 
 Source: Anthropic API reference, "Create a Message"; guides "Extended thinking", "Adaptive thinking", "Effort",
 "Structured outputs", "Prompt caching". What the API has no words for is refused by name. Hints that change no answer
-and have no counterpart are left out: an image's `detail`, the name and `strict` of a response format (it is always
-strict), and reasoning that another provider made.
+and have no counterpart are left out: the name and `strict` of a response format (it is always strict), and how
+reasoning within a budget is summed up; `anthropic_turns` names those of messages.
 
 Members stand in a fixed order with the messages last, so that two turns of one conversation begin with the same bytes.
 """
 
-import base64
-import binascii
 import re
 from typing import Any, Final
 
 import msgspec
 
+from adapters.anthropic_turns import PROVIDER, Block, marked, turns
 from adapters.asked import invalid, merged, unsupported
 from adapters.wire import present
-from scaigrid.types import (
-    AudioPart,
-    CalledTool,
-    Chat,
-    FilePart,
-    ImagePart,
-    Message,
-    Part,
-    ReasoningPart,
-    ReasoningRequest,
-    RefusalPart,
-    ResponseFormat,
-    TextPart,
-    Tool,
-)
+from scaigrid.types import Chat, ReasoningRequest, ResponseFormat, Tool
 
-PROVIDER: Final = "anthropic"
-_RESERVED: Final = frozenset({"model", "messages", "system", "stream", "max_tokens"})
+RESERVED: Final = frozenset({"model", "messages", "system", "stream", "max_tokens"})
 """What `provider_options` may not set: routing, reservations and the operator's prompt rest on it."""
-_EPHEMERAL: Final = {"type": "ephemeral"}
 _LEAST_BUDGET: Final = 1024
 """The smallest thinking budget that the API takes."""
-_SHARES: Final = {"minimal": 0.0, "low": 0.2, "medium": 0.5, "high": 0.8, "xhigh": 0.95}
+_SHARES: Final = {"minimal": 0.0, "low": 0.2, "medium": 0.5, "high": 0.8, "xhigh": 0.95, "max": 0.95}
 """How much of the output bound may be thought, by effort, for models that only know a budget."""
 _VERSION: Final = re.compile(r"claude-(?:[a-z]+-)?(\d+)(?:[-.](\d{1,2}))?(?![\d])")
 _FIRST_ADAPTIVE: Final = (4, 6)
-_NOT_IN_IDS: Final = re.compile(r"[^a-zA-Z0-9_-]")
-_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-Block = dict[str, Any]
+COUNTED: Final = frozenset({"model", "thinking", "output_config", "tool_choice", "tools", "system", "messages"})
+"""What of a message the counter takes."""
+_COUNTED_BOUND: Final = 8192
+"""Stands for the output bound of a chat that is only counted: a budget to think in has to be less than one."""
 
 
 def chat(asked: Chat, model: str, *, stream: bool) -> dict[str, Any]:
@@ -61,6 +44,7 @@ def chat(asked: Chat, model: str, *, stream: bool) -> dict[str, Any]:
             "max_tokens": asked.max_tokens,
             "temperature": asked.temperature,
             "top_p": asked.top_p,
+            "top_k": asked.top_k,
             "stop_sequences": asked.stop or None,
             "stream": stream or None,
             "thinking": thinking,
@@ -70,12 +54,25 @@ def chat(asked: Chat, model: str, *, stream: bool) -> dict[str, Any]:
             "tools": [_tool(tool) for tool in asked.tools] or None,
         }
     )
-    merged(body, asked, PROVIDER, _RESERVED)
-    system, messages = _turns(asked.messages)
+    merged(body, asked, PROVIDER, RESERVED)
+    system, messages = turns(asked.messages)
     if system:
         body["system"] = system
     body["messages"] = messages
     return body
+
+
+def counted(asked: Chat, model: str) -> dict[str, Any]:
+    """The body of a question for the number of input tokens. Raises as `chat` does."""
+    bound = asked.max_tokens or _COUNTED_BOUND
+    said = chat(msgspec.structs.replace(asked, max_tokens=bound), model, stream=False)
+    return {name: value for name, value in said.items() if name in COUNTED}
+
+
+def settings(asked: Chat, model: str) -> dict[str, Any]:
+    """What `asked` says beside its messages, for a message that has its own. Raises as `chat` does."""
+    said = chat(msgspec.structs.replace(asked, max_tokens=asked.max_tokens or _COUNTED_BOUND), model, stream=False)
+    return {name: value for name, value in said.items() if name not in RESERVED}
 
 
 def _refuse(asked: Chat) -> None:
@@ -111,7 +108,8 @@ def _thinking(asked: ReasoningRequest | None, model: str, max_tokens: int) -> tu
     if asked.effort == "none":
         return {"type": "disabled"}, None
     if _is_adaptive(model):
-        return {"type": "adaptive"}, "low" if asked.effort == "minimal" else asked.effort
+        shown: Block = {"type": "adaptive"} if asked.summary is None else {"type": "adaptive", "display": "summarized"}
+        return shown, "low" if asked.effort == "minimal" else asked.effort
     return _budget(_SHARES[asked.effort], max_tokens), None
 
 
@@ -146,7 +144,7 @@ def _tool(tool: Tool) -> Block:
     said["input_schema"] = tool.parameters or {"type": "object", "properties": {}}
     if tool.strict:
         said["strict"] = True
-    return said
+    return marked(said, tool.cache)
 
 
 def _tool_choice(asked: Chat) -> Block | None:
@@ -168,123 +166,3 @@ def _tool_choice(asked: Chat) -> Block | None:
     if one_by_one:
         said["disable_parallel_tool_use"] = True
     return said
-
-
-# -- messages --------------------------------------------------------------------------------------------------------
-
-
-def _turns(messages: tuple[Message, ...]) -> tuple[list[Block], list[Block]]:
-    """System blocks, wherever they stood, and turns by the two roles that there are, neighbours of one role joined."""
-    system: list[Block] = []
-    turns: list[Block] = []
-    for place, message in enumerate(messages):
-        where = f"messages[{place}]"
-        if message.name is not None and message.role != "tool":
-            raise unsupported(f"{where}.name")
-        blocks = _blocks(message, where)
-        if message.role in ("system", "developer"):
-            system += blocks
-            continue
-        role = "assistant" if message.role == "assistant" else "user"
-        if turns and turns[-1]["role"] == role:
-            turns[-1]["content"] += blocks
-        elif blocks:
-            turns.append({"role": role, "content": blocks})
-    return system, turns
-
-
-def _blocks(message: Message, where: str) -> list[Block]:
-    parts: list[Block] = []
-    for place, part in enumerate(message.content):
-        block = _part(part, message, f"{where}.content[{place}]")
-        if block is not None:
-            parts.append(block)
-    if message.role == "tool":
-        result: Block = {"type": "tool_result", "tool_use_id": _id(message.tool_call_id or "")}
-        if parts:
-            result["content"] = parts
-        if message.tool_error:
-            result["is_error"] = True
-        return [result]
-    thoughts = [block for part in message.reasoning if (block := _thought(part)) is not None]
-    calls = [_call(call, f"{where}.tool_calls[{place}]") for place, call in enumerate(message.tool_calls)]
-    return [*thoughts, *parts, *calls]
-
-
-def _thought(part: ReasoningPart) -> Block | None:
-    """A block of thinking as this provider made it. It takes none that it has not signed."""
-    if part.provider != PROVIDER:
-        return None
-    if part.redacted is not None:
-        return {"type": "redacted_thinking", "data": part.redacted}
-    if part.signature is None:
-        return None
-    return {"type": "thinking", "thinking": part.text, "signature": part.signature}
-
-
-def _call(call: CalledTool, where: str) -> Block:
-    try:
-        arguments = call.arguments.strip().encode() or b"{}"
-        _object.decode(arguments)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        raise invalid(f"{where}.arguments", "is no JSON object") from None
-    # Not decoded any deeper: numbers stay as the model wrote them.
-    compact = msgspec.Raw(msgspec.json.format(arguments, indent=-1))
-    return {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": compact}
-
-
-def _id(identifier: str) -> str:
-    """The API takes letters, digits, `_` and `-` in ids; those of other providers may have more."""
-    return _NOT_IN_IDS.sub("_", identifier)
-
-
-def _part(part: Part, message: Message, where: str) -> Block | None:
-    """None for a text without a character, which the API refuses."""
-    match part:
-        case TextPart(text=text) | RefusalPart(refusal=text):
-            if not text:
-                return None
-            block: Block = {"type": "text", "text": text}
-            if isinstance(part, TextPart) and part.cache:
-                block["cache_control"] = _EPHEMERAL
-            return block
-        case ImagePart() if message.role in ("user", "tool"):
-            return {"type": "image", "source": _image(part, where)}
-        case FilePart() if message.role in ("user", "tool"):
-            document: Block = {"type": "document", "source": _document(part, where)}
-            if part.filename is not None:
-                document["title"] = part.filename
-            return document
-        case ImagePart() | FilePart() | AudioPart():
-            raise unsupported(where)
-
-
-def _image(part: ImagePart, where: str) -> Block:
-    if part.data is None:
-        return {"type": "url", "url": part.url}
-    if part.media_type is None:
-        raise invalid(f"{where}.media_type", "is required beside data")
-    return {"type": "base64", "media_type": part.media_type, "data": part.data}
-
-
-def _document(part: FilePart, where: str) -> Block:
-    """PDF as it is, any text as text. An uploaded file needs the API's beta header among the provider's own headers."""
-    if part.file_id is not None:
-        return {"type": "file", "file_id": part.file_id}
-    if part.data is None:
-        return {"type": "url", "url": part.url}
-    kind = part.media_type or ("application/pdf" if part.data.startswith(_PDF) else "")
-    if kind == "application/pdf":
-        return {"type": "base64", "media_type": kind, "data": part.data}
-    if kind.startswith("text/") or kind in _TEXTS:
-        try:
-            text = base64.b64decode(part.data, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            raise invalid(f"{where}.data", "is no base64 of UTF-8 text") from None
-        return {"type": "text", "media_type": "text/plain", "data": text}
-    raise unsupported(f"{where}.media_type")
-
-
-_PDF: Final = "JVBERi0"
-"""How base64 of a PDF begins."""
-_TEXTS: Final = frozenset({"application/json", "application/xml", "application/yaml", "application/x-yaml"})

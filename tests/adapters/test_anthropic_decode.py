@@ -6,7 +6,7 @@ import pytest
 from adapters.anthropic_decode import MessageStream, whole_message
 from adapters.events import Streamed, Whole
 from scaigrid.errors import Code, GatewayError
-from scaigrid.types import Done, Event, FinishReason, Reasoning, Start, Text, ToolCall, Usage
+from scaigrid.types import Citation, Done, Event, FinishReason, Reasoning, Start, Text, ToolCall, Usage
 from tests.adapters.calls import decode, until_failure
 
 
@@ -260,8 +260,41 @@ def test_what_is_new_is_passed_over() -> None:
 def test_a_new_delta_within_text_or_arguments_is_a_hole_in_them() -> None:
     for start in (block("text"), block("tool_use", id="t", name="f")):
         assert broken(begin(), start, delta("brand_new_delta", text="x")) is Code.UPSTREAM_SHAPE_MISMATCH
-    citations = delta("citations_delta", citation={"type": "x"})
-    assert streamed(begin(), block("text"), citations, stop(), end())[1:-1] == [Usage()]
+
+
+def test_citations_name_the_text_that_rests_on_them() -> None:
+    """They are told with the end of their block: only then is it known how far its text goes."""
+    paper = {"type": "char_location", "cited_text": "q", "document_index": 1, "document_title": "T", "file_id": None}
+    page = {"type": "web_search_result_location", "url": "https://x", "title": "W", "cited_text": "p"}
+    found = [
+        Citation(document=1, title="T", quote="q", start=3, end=5),
+        Citation(url="https://x", title="W", quote="p", start=3, end=5),
+    ]
+    told = streamed(
+        *(begin(), block("text", text="On "), stop()),
+        *(block("text", 1, text="", citations=[paper]), delta("text_delta", 1, text="ti")),
+        *(delta("citations_delta", 1, citation=page), stop(1), end()),
+    )
+    assert told[1:-2] == [Text("On "), Text("ti"), *found]
+    assert plain([{"type": "text", "text": "On "}, {"type": "text", "text": "ti", "citations": [paper, page]}])[
+        1:-1
+    ] == [
+        Text("On "),
+        Text("ti"),
+        *found,
+    ]
+
+
+def test_a_citation_that_is_none_is_broken() -> None:
+    assert broken(begin(), block("text"), delta("citations_delta"), stop()) is Code.UPSTREAM_SHAPE_MISMATCH
+    with pytest.raises(GatewayError):
+        plain([{"type": "text", "text": "a", "citations": [5]}])
+
+
+def test_the_stop_that_the_model_met_is_told() -> None:
+    assert plain([], "stop_sequence", stop_sequence="END")[-1] == Done("stop", stop_sequence="END")
+    last = event("message_delta", delta={"stop_reason": "stop_sequence", "stop_sequence": "END"}, usage={})
+    assert streamed(begin(), last, event("message_stop"))[-1] == Done("stop", stop_sequence="END")
 
 
 @pytest.mark.parametrize(
