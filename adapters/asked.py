@@ -6,15 +6,16 @@ from typing import Any, Final
 import msgspec
 
 from adapters.wire import is_list, is_object
-from scaigrid.adapter import Outgoing
+from scaigrid.adapter import DROPPABLE, Outgoing
 from scaigrid.call import Call
 from scaigrid.errors import Code, Detail, GatewayError
-from scaigrid.types import Chat, Embed, Message, ReasoningRequest, TextPart
+from scaigrid.types import Chat, Embed, Message, ReasoningRequest, Rerank, TextPart
 
 NEVER_DEFAULTED: Final = frozenset({"model", "messages", "input", "stream", "stream_options", "n"})
 """What no `default_params` may set: it is the caller's to say, and the reservation was made for what was said."""
 OUTPUT_FIELDS: Final = frozenset({"max_tokens", "max_completion_tokens"})
 """The words of either dialect for the output bound."""
+_SILENT: Final = Chat(messages=())
 
 
 def chat(call: Call, outgoing: Outgoing) -> Chat:
@@ -25,9 +26,10 @@ def chat(call: Call, outgoing: Outgoing) -> Chat:
     asked = call.canonical()
     if not isinstance(asked, Chat):
         raise TypeError(f"a {call.operation} call is no chat")
-    if asked.unknown:
-        raise unsupported(*asked.unknown)
+    if unknown := [field for field in asked.unknown if field not in outgoing.dropped]:
+        raise unsupported(*unknown)
     changes = _defaults(call, asked, outgoing, _CHAT)
+    changes |= {name: getattr(_SILENT, name) for name in outgoing.dropped & DROPPABLE}
     if outgoing.max_output is not None:
         changes["max_tokens"] = outgoing.max_output
     if outgoing.system_prompt is not None:
@@ -36,14 +38,37 @@ def chat(call: Call, outgoing: Outgoing) -> Chat:
     return msgspec.structs.replace(asked, **changes) if changes else asked
 
 
+def defaulted(call: Call, silent: Chat, outgoing: Outgoing) -> Chat:
+    """`silent` with what the defaults of `outgoing` say, for a call that is passed through in words of its own.
+
+    Raises as `chat` does.
+    """
+    changes = _defaults(call, silent, outgoing, _CHAT)
+    changes |= {name: getattr(_SILENT, name) for name in outgoing.dropped & DROPPABLE}
+    return msgspec.structs.replace(silent, **changes)
+
+
 def embed(call: Call, outgoing: Outgoing) -> Embed:
     """The embeddings that `call` asks for, with the defaults of `outgoing`. Raises as `chat` does."""
     asked = call.canonical()
     if not isinstance(asked, Embed):
         raise TypeError(f"a {call.operation} call asks for no embeddings")
-    if asked.unknown:
-        raise unsupported(*asked.unknown)
+    if unknown := [field for field in asked.unknown if field not in outgoing.dropped]:
+        raise unsupported(*unknown)
     changes = _defaults(call, asked, outgoing, _EMBED)
+    if "user" in outgoing.dropped:
+        changes["user"] = None
+    return msgspec.structs.replace(asked, **changes) if changes else asked
+
+
+def rerank(call: Call, outgoing: Outgoing) -> Rerank:
+    """What is to be ordered, with the defaults of `outgoing`. Raises as `chat` does."""
+    asked = call.canonical()
+    if not isinstance(asked, Rerank):
+        raise TypeError(f"a {call.operation} call has nothing to order")
+    if unknown := [field for field in asked.unknown if field not in outgoing.dropped]:
+        raise unsupported(*unknown)
+    changes = _defaults(call, asked, outgoing, _RERANK)
     return msgspec.structs.replace(asked, **changes) if changes else asked
 
 
@@ -58,7 +83,9 @@ def invalid(field: str, reason: str) -> GatewayError:
     return GatewayError(Code.VALIDATION_ERROR, details=(Detail(field, reason),))
 
 
-def merged(body: dict[str, Any], asked: Chat, provider: str, reserved: frozenset[str]) -> dict[str, Any]:
+def merged(
+    body: dict[str, Any], asked: Chat | Embed | Rerank, provider: str, reserved: frozenset[str]
+) -> dict[str, Any]:
     """`body` with the caller's own options for `provider`: objects join, lists grow, anything else is replaced.
 
     Raises VALIDATION_ERROR for one of the `reserved`, on which routing, reservations or the operator's prompt rest.
@@ -99,6 +126,7 @@ _CHAT: Final[Mapping[str, Callable[[msgspec.Raw], dict[str, Any]]]] = {
     "max_completion_tokens": _as("max_tokens", int),
     "temperature": _as("temperature", float),
     "top_p": _as("top_p", float),
+    "top_k": _as("top_k", int),
     "stop": _stops,
     "seed": _as("seed", int),
     "parallel_tool_calls": _as("parallel_tool_calls", bool),
@@ -114,14 +142,27 @@ _CHAT: Final[Mapping[str, Callable[[msgspec.Raw], dict[str, Any]]]] = {
 _EMBED: Final[Mapping[str, Callable[[msgspec.Raw], dict[str, Any]]]] = {
     "dimensions": _as("dimensions", int),
     "user": _as("user", str),
+    "purpose": _as("purpose", str),
+    "provider_options": _as("provider_options", dict[str, dict[str, Any]]),
+}
+_RERANK: Final[Mapping[str, Callable[[msgspec.Raw], dict[str, Any]]]] = {
+    "top_n": _as("top_n", int),
+    "provider_options": _as("provider_options", dict[str, dict[str, Any]]),
 }
 
 
-_UNSAID: Final[Mapping[type, Chat | Embed]] = {Chat: Chat(messages=()), Embed: Embed(input=())}
+_UNSAID: Final[Mapping[type, Chat | Embed | Rerank]] = {
+    Chat: Chat(messages=()),
+    Embed: Embed(input=()),
+    Rerank: Rerank(query="", documents=()),
+}
 
 
 def _defaults(
-    call: Call, asked: Chat | Embed, outgoing: Outgoing, words: Mapping[str, Callable[[msgspec.Raw], dict[str, Any]]]
+    call: Call,
+    asked: Chat | Embed | Rerank,
+    outgoing: Outgoing,
+    words: Mapping[str, Callable[[msgspec.Raw], dict[str, Any]]],
 ) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     unsaid = _UNSAID[type(asked)]

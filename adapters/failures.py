@@ -39,6 +39,7 @@ _WORDS: Final[Mapping[str, Code]] = {
     "content_filter": Code.CONTENT_REFUSED,
     "content_policy_violation": Code.CONTENT_REFUSED,
     "moderation_blocked": Code.CONTENT_REFUSED,
+    "invalid_prompt": Code.CONTENT_REFUSED,
     "responsibleaipolicyviolation": Code.CONTENT_REFUSED,
     "request_too_large": Code.REQUEST_TOO_LARGE,
     "rate_limit_exceeded": Code.BACKEND_RATE_LIMITED,

@@ -1,18 +1,21 @@
-"""Answers of the OpenAI protocol as canonical events: chat completions, plain and streamed, and embeddings.
+"""Chat completions of the OpenAI protocol as canonical events, plain and streamed.
 
-Source: OpenAI API reference, "Chat", "Chat streaming", "Embeddings". Others who speak the protocol add reasoning
-(`reasoning_content`, `reasoning`), leave out indices or ids of tool calls, give parts where OpenAI gives a string, and
-say `stop` where tools were called; all of that is read here, and none of it is invented.
+Source: OpenAI API reference, "Chat", "Chat streaming". Others who speak the protocol add reasoning and citations, leave
+out indices or ids of tool calls, give parts where OpenAI gives a string, and say `stop` where tools were called; all of
+that is read here, and none of it is invented.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from adapters import openai_failure
+from adapters import openai_failure, openai_shapes
+from adapters.openai_citations import Citations
+from adapters.openai_shapes import NO_FUNCTION, Choice, Extra, Part, Said
+from adapters.openai_thoughts import Details
 from adapters.openai_usage import usage
-from adapters.wire import ABSENT, broken, decoded, given
+from adapters.wire import broken, decoded, given
 from scaigrid.errors import Code, GatewayError
 from scaigrid.types import (
     Done,
@@ -24,72 +27,10 @@ from scaigrid.types import (
     Text,
     ToolCall,
     Usage,
-    Vector,
 )
 
 DONE: Final = b"[DONE]"
 
-
-class _Function(msgspec.Struct):
-    name: str | None = None
-    arguments: str | dict[str, Any] | None = None
-
-
-class _ToolCall(msgspec.Struct):
-    index: int | None = None
-    id: str | None = None
-    function: _Function | None = None
-
-
-class _Part(msgspec.Struct):
-    type: str = ""
-    text: str | None = None
-    refusal: str | None = None
-    thinking: "str | list[_Part] | None" = None
-
-
-class _Said(msgspec.Struct):
-    """A delta, or a whole message."""
-
-    content: str | list[_Part] | None = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    tool_calls: list[_ToolCall] | None = None
-    function_call: _Function | None = None
-
-
-class _Choice(msgspec.Struct):
-    index: int | None = None
-    delta: _Said | None = None
-    message: _Said | None = None
-    finish_reason: str | None = None
-    logprobs: msgspec.Raw = ABSENT
-
-
-class _Answer(msgspec.Struct):
-    """A completion, or one chunk of it."""
-
-    id: str | None = None
-    created: int | float | None = None
-    choices: list[_Choice] | None = None
-    usage: msgspec.Raw = ABSENT
-    error: msgspec.Raw = ABSENT
-
-
-class _Embedding(msgspec.Struct):
-    embedding: msgspec.Raw
-    index: int | None = None
-
-
-class _Embeddings(msgspec.Struct):
-    data: list[_Embedding] | None = None
-    usage: msgspec.Raw = ABSENT
-    error: msgspec.Raw = ABSENT
-
-
-_answer: Final = msgspec.json.Decoder(_Answer)
-_embeddings: Final = msgspec.json.Decoder(_Embeddings)
 
 _REASONS: Final[Mapping[str, FinishReason]] = {
     "stop": "stop",
@@ -120,10 +61,12 @@ class _Slot:
 class _Progress:
     """One choice while its pieces come."""
 
-    __slots__ = ("by_index", "index", "reason", "slots")
+    __slots__ = ("by_index", "citations", "details", "index", "reason", "slots")
 
     def __init__(self, index: int) -> None:
         self.index = index
+        self.details = Details()
+        self.citations = Citations(index)
         self.slots: list[_Slot] = []
         self.by_index: dict[int, _Slot] = {}
         self.reason: FinishReason | None = None
@@ -143,18 +86,21 @@ class Completion:
 
     def take(self, text: bytes) -> list[Event]:
         """What a completion, or one chunk of it, says; but its end. Raises GatewayError."""
-        answer = decoded(_answer, text)
+        answer = decoded(openai_shapes.answer, text)
         if given(answer.error) and (failure := openai_failure.reported(text)) is not None:
             raise failure
         if answer.choices is None:
             raise broken("no choices")
         found: list[Event] = []
-        if not self.begun:
+        # Azure sends what it thinks of the prompt ahead of the answer, without an id.
+        if not self.begun and (answer.id or answer.choices):
             self.begun = True
             found.append(Start(answer.id or "", int(answer.created or 0)))
         self._usage = usage(answer.usage) or self._usage
         for place, choice in enumerate(answer.choices):
             self._choice(choice, place, found)
+        if (answer.citations or answer.search_results) and 0 in self._choices:
+            self._choices[0].citations.of_answer(answer)
         return found
 
     def end(self) -> list[Event]:
@@ -163,6 +109,8 @@ class Completion:
         for progress in self._choices.values():
             unsaid = [slot.number for slot in progress.slots if not slot.arguments]
             found += [ToolCall(number, arguments="{}", index=progress.index) for number in unsaid]
+            self._thought(progress, found)
+            found += progress.citations.rest()
         if self._usage is not None:
             found.append(self._usage)
         for progress in self._choices.values():
@@ -175,7 +123,7 @@ class Completion:
             raise broken("no choices")
         return found
 
-    def _choice(self, choice: _Choice, place: int, found: list[Event]) -> None:
+    def _choice(self, choice: Choice, place: int, found: list[Event]) -> None:
         index = place if choice.index is None else choice.index
         progress = self._choices.get(index)
         if progress is None:
@@ -185,16 +133,34 @@ class Completion:
         said = choice.delta or choice.message
         if said is not None:
             self._said(said, _one_line(choice.logprobs), progress, found)
+        elif choice.text:
+            found.append(Text(choice.text, index))
         if choice.finish_reason:
             if choice.finish_reason in _FAILURES:
                 raise GatewayError(Code.BACKEND_ERROR)
             # A word that is not known is at least an end.
             progress.reason = progress.reason or _REASONS.get(choice.finish_reason, "stop")
 
-    def _said(self, said: _Said, logprobs: msgspec.Raw | None, progress: _Progress, found: list[Event]) -> None:
+    def _said(self, said: Said, logprobs: msgspec.Raw | None, progress: _Progress, found: list[Event]) -> None:
         index = progress.index
         if thought := said.reasoning_content or said.reasoning:
             found.append(Reasoning(thought, provider=self._provider, index=index))
+        if said.reasoning_details:
+            progress.details.add(said.reasoning_details)
+        if said.content or said.tool_calls:
+            self._thought(progress, found)
+        self._content(said, logprobs, index, found)
+        found += progress.citations.of_text(said.annotations or ())
+        self._tool_calls(said, progress, found)
+        if signature := _signature(said.extra_content):
+            found.append(Reasoning(signature=signature, provider=self._provider, index=index, signs="text"))
+
+    def _thought(self, progress: _Progress, found: list[Event]) -> None:
+        """Closes the reasoning so far with what its provider wants back of it."""
+        if (kept := progress.details.taken()) is not None:
+            found.append(Reasoning(redacted=kept, provider=self._provider, index=progress.index))
+
+    def _content(self, said: Said, logprobs: msgspec.Raw | None, index: int, found: list[Event]) -> None:
         if isinstance(said.content, str):
             if said.content or logprobs is not None:
                 found.append(Text(said.content, index, logprobs))
@@ -205,12 +171,8 @@ class Completion:
             found.append(Refusal(said.refusal, index))
         if logprobs is not None:
             found.append(Text("", index, logprobs))
-        for call in said.tool_calls or ():
-            self._tool_call(call, progress, found)
-        if said.function_call is not None:
-            self._tool_call(_ToolCall(index=0, function=said.function_call), progress, found)
 
-    def _parts(self, parts: Sequence[_Part], index: int, found: list[Event]) -> None:
+    def _parts(self, parts: Sequence[Part], index: int, found: list[Event]) -> None:
         for part in parts:
             if isinstance(part.thinking, str):
                 found.append(Reasoning(part.thinking, provider=self._provider, index=index))
@@ -222,8 +184,14 @@ class Completion:
             elif part.refusal:
                 found.append(Refusal(part.refusal, index))
 
-    def _tool_call(self, call: _ToolCall, progress: _Progress, found: list[Event]) -> None:
-        function = call.function or _NO_FUNCTION
+    def _tool_calls(self, said: Said, progress: _Progress, found: list[Event]) -> None:
+        for call in said.tool_calls or ():
+            self._tool_call(call, progress, found)
+        if said.function_call is not None:
+            self._tool_call(openai_shapes.ToolCall(index=0, function=said.function_call), progress, found)
+
+    def _tool_call(self, call: openai_shapes.ToolCall, progress: _Progress, found: list[Event]) -> None:
+        function = call.function or NO_FUNCTION
         slot = self._slot(call, progress)
         identifier = name = ""
         if slot is None:
@@ -241,8 +209,18 @@ class Completion:
         if arguments or name:
             slot.arguments = slot.arguments or bool(arguments)
             found.append(ToolCall(slot.number, identifier, name, arguments, progress.index))
+        if signature := _signature(call.extra_content):
+            found.append(
+                Reasoning(
+                    signature=signature,
+                    provider=self._provider,
+                    index=progress.index,
+                    signs="call",
+                    call_id=slot.id or None,
+                )
+            )
 
-    def _slot(self, call: _ToolCall, progress: _Progress) -> _Slot | None:
+    def _slot(self, call: openai_shapes.ToolCall, progress: _Progress) -> _Slot | None:
         """The slot that a piece belongs to; None for the first piece of a new one.
 
         By index, unless another id comes under it: then it is another call, whatever the index says (Gemini numbers
@@ -257,14 +235,15 @@ class Completion:
         return progress.slots[-1] if progress.slots and not named else None
 
 
+def _signature(extra: Extra | None) -> str | None:
+    return extra.google.thought_signature if extra is not None and extra.google is not None else None
+
+
 def _one_line(raw: msgspec.Raw) -> msgspec.Raw | None:
     """The JSON without line ends, which would tear an event apart that it is passed on in; None for none."""
     if not given(raw):
         return None
     return msgspec.Raw(msgspec.json.format(bytes(raw), indent=-1)) if b"\n" in bytes(raw) else raw
-
-
-_NO_FUNCTION: Final = _Function()
 
 
 class ChatStream:
@@ -294,33 +273,6 @@ def whole_chat(provider: str, choices: int) -> Callable[[bytes], Sequence[Event]
     def read(body: bytes) -> Sequence[Event]:
         completion = Completion(provider, choices)
         return [*completion.take(body), *completion.end()]
-
-    return read
-
-
-def embeddings(inputs: int) -> Callable[[bytes], Sequence[Event]]:
-    """The reader of the embeddings of so many inputs."""
-
-    def read(body: bytes) -> Sequence[Event]:
-        answer = decoded(_embeddings, body)
-        if given(answer.error) and (failure := openai_failure.reported(body)) is not None:
-            raise failure
-        if answer.data is None:
-            raise broken("no data")
-        found: list[Event] = [Start("")]
-        seen: set[int] = set()
-        for place, item in enumerate(answer.data):
-            if bytes(item.embedding)[:1] not in (b"[", b'"'):
-                raise broken("an embedding that is no vector")
-            index = place if item.index is None else item.index
-            seen.add(index)
-            found.append(Vector(index, item.embedding))
-        if len(answer.data) != inputs or seen != set(range(inputs)):
-            raise broken("other embeddings than were asked for")
-        reported = usage(answer.usage)
-        if reported is not None:
-            found.append(reported)
-        return found
 
     return read
 

@@ -2,7 +2,8 @@
 
 OpenAI itself says a name and an owner. Others add how much a model takes, each in a word of its own: `context_length`
 and `top_provider.max_completion_tokens` (OpenRouter, Together), `context_window` and `max_completion_tokens` (Groq),
-`max_context_length` (Mistral), `max_model_len` (vLLM). Together gives the list itself, with no object around it.
+`max_context_length` (Mistral), `max_model_len` (vLLM), or one for each who serves it (Hugging Face). Together gives the
+list itself, with no object around it.
 """
 
 from typing import Any, Final
@@ -38,9 +39,16 @@ def _offer(entry: Any) -> Offer:
         model=name,
         display_name=_text(entry, "display_name", "name"),
         owned_by=_text(entry, "owned_by", "organization"),
-        context_window=_tokens(entry, _WINDOWS) or _tokens(further, _WINDOWS),
+        context_window=_tokens(entry, _WINDOWS) or _tokens(further, _WINDOWS) or _largest(entry),
         max_output_tokens=_tokens(entry, _OUTPUTS) or _tokens(further, _OUTPUTS),
     )
+
+
+def _largest(entry: dict[str, Any]) -> int | None:
+    """The largest window of those who serve the model."""
+    servers = entry.get("providers")
+    found = [_tokens(one, _WINDOWS) or 0 for one in servers if is_object(one)] if is_list(servers) else []
+    return max(found, default=0) or None
 
 
 def _text(entry: dict[str, Any], *names: str) -> str | None:

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from adapters import openai_failure
+from adapters.endpoints import COMPLETIONS
 from adapters.openai_decode import DONE, output_tokens
 from adapters.openai_usage import usage
 from adapters.wire import ABSENT, broken, check_unicode, decoded, given, places
@@ -46,7 +47,8 @@ _list: Final = msgspec.json.Decoder(list[msgspec.Raw])
 def relay(call: Call) -> Pipe:
     """The pipe for `call`."""
     if call.stream:
-        return StreamRelay(call.model, keep_usage=call.wants_usage)
+        text = b"text" if call.surface == COMPLETIONS else b"content"
+        return StreamRelay(call.model, keep_usage=call.wants_usage, text=text)
     return PlainRelay(call.model, required="choices" if call.operation == "chat" else "data")
 
 
@@ -66,11 +68,16 @@ class StreamRelay:
         "_new_head",
         "_splitter",
         "_started",
+        "_text",
+        "_text_spaced",
         "usage",
     )
 
-    def __init__(self, slug: str, *, keep_usage: bool) -> None:
+    def __init__(self, slug: str, *, keep_usage: bool, text: bytes = b"content") -> None:
+        """`text` is the member that holds what the model says."""
         self._model = msgspec.json.encode(slug)
+        # Most providers write no space after a colon, some do.
+        self._text, self._text_spaced = text + b'":"', text + b'": "'
         self._keep_usage = keep_usage
         self._splitter = Splitter()
         self._event_head = _NEVER
@@ -218,10 +225,9 @@ class StreamRelay:
 
     def _count(self, event: bytes, start: int) -> None:
         """Takes note of the text of an event: an event is a token at least, and four bytes of text are one more."""
-        begin, length = event.find(b'content":"', start), 10
+        begin, length = event.find(self._text, start), len(self._text)
         if begin < 0:
-            # Most providers write no space after a colon, some do.
-            begin, length = event.find(b'content": "', start), 11
+            begin, length = event.find(self._text_spaced, start), len(self._text_spaced)
         if begin < 0:
             self._events += b'"arguments":"' in event or b'"arguments": "' in event
             return

@@ -59,3 +59,32 @@ def usage(raw: msgspec.Raw | None) -> Usage | None:
         output=output,
         reasoning=min(reasoning, output),
     )
+
+
+class _ResponseReported(msgspec.Struct):
+    input_tokens: Count = None
+    output_tokens: Count = None
+    input_tokens_details: _Details | None = None
+    output_tokens_details: _Details | None = None
+
+
+_response_reported: Final = msgspec.json.Decoder(_ResponseReported)
+
+
+def of_response(raw: msgspec.Raw | None) -> Usage | None:
+    """Usage from the `usage` member of a response of the Responses API, None for none. Raises as `usage` does."""
+    if raw is None or not given(raw):
+        return None
+    said = decoded(_response_reported, raw)
+    of_input = said.input_tokens_details or _NO_DETAILS
+    of_output = said.output_tokens_details or _NO_DETAILS
+    whole, output = tokens(said.input_tokens), tokens(said.output_tokens)
+    cache_read = min(tokens(of_input.cached_tokens), whole)
+    cache_write = min(tokens(of_input.cache_write_tokens), whole - cache_read)
+    return Usage(
+        input=whole - cache_read - cache_write,
+        cache_read=cache_read,
+        cache_write=cache_write,
+        output=output,
+        reasoning=min(tokens(of_output.reasoning_tokens), output),
+    )

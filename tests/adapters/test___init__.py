@@ -1,13 +1,14 @@
 """What holds for every provider in the registry. Registering one is joining.
 
-`answers/<protocol>/<feature>[-<what>].json` or `.sse` is an answer as a provider gives it, and `.events` beside it what
-it says. `golden/<case>.json` is a canonical call with the features that it needs, and `golden/<case>.<provider>.json`
-what becomes of it. Who claims a feature has to show it, and what is shown has to be claimed.
+`answers/<protocol>/<feature>[-<what>]` is an answer as a provider gives it: `.json`, `.sse`, `.ndjson`, or `.frames`,
+an event stream in text (see `tests.harness.eventstreams`). `.events` beside it is what it says. `golden/<case>.json` is
+a canonical call with the features that it needs, and `golden/<case>.<provider>.json` what becomes of it. Who claims a
+feature has to show it, and what is shown has to be claimed.
 """
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,20 +18,84 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters import ADAPTERS
-from adapters.wire import is_list
+from adapters.endpoints import ROWS
+from adapters.wire import is_list, is_object
+from scaigrid import dropping
 from scaigrid.adapter import FEATURES, Adapter, Decoder
 from scaigrid.call import Call
 from scaigrid.errors import Code, GatewayError
 from scaigrid.secrets import Secret
-from scaigrid.types import Chat, Done, Embed, Message, Start, TextPart, Usage
-from tests.adapters.calls import byte_by_byte, decode, foreign, lines, openai, outgoing, target, until_failure, user
+from scaigrid.types import Chat, Done, Embed, Message, Operation, Rerank, Start, TextPart, Usage
+from tests.adapters.calls import (
+    RELAYING,
+    byte_by_byte,
+    decode,
+    foreign,
+    lines,
+    openai,
+    outgoing,
+    target,
+    until_failure,
+    user,
+)
+from tests.harness.eventstreams import framed
 
 HERE: Final = Path(__file__).parent
-PROTOCOLS: Final = {"openai": "openai", "custom": "openai", "simulator": "openai", "anthropic": "anthropic"}
+PROTOCOLS: Final = {
+    "openai": "openai",
+    "azure": "openai",
+    "custom": "openai",
+    "simulator": "openai",
+    "anthropic": "anthropic",
+    "google": "google",
+    "cohere": "cohere",
+    "ollama": "ollama",
+    "bedrock": "bedrock",
+}
 """Whose answers each provider gives."""
-MODELS: Final = {"anthropic": "claude-opus-4-8"}
-SHOWN_BY_ANSWERS: Final = frozenset({"chat", "embed", "stream", "tools", "reasoning", "n", "logprobs"})
-SHOWN_BY_CALLS: Final = FEATURES
+FURTHER: Final[Mapping[str, Sequence[str]]] = {
+    "openai": ("openai-cited",),
+    "azure": ("openai-cited",),
+    "custom": ("openai-cited", "openai-ranked"),
+    "simulator": ("openai-ranked",),
+}
+"""Folders of answers that not everybody of a protocol gives."""
+SHOWN: Final = [name for name in ADAPTERS if name not in {row.name for row in ROWS}]
+"""All but the rows of the OpenAI protocol, which are the code of `custom`: what each of them says otherwise is shown
+by the tests of `endpoints`."""
+MODELS: Final = {
+    "anthropic": "claude-opus-4-8",
+    "google": "gemini-3-flash-preview",
+    "bedrock": "us.anthropic.claude-sonnet-4-6",
+}
+EMBED_MODELS: Final = {"bedrock": "cohere.embed-v4:0"}
+"""Who has to be told by a model's name what kind of call it takes."""
+GOVERNED: Final[Mapping[str, Sequence[str]]] = {"google": ("model", "contents", "systemInstruction")}
+"""What a caller's own options may not set, where a protocol does not say it in the common words."""
+CHATS: Final[Mapping[str, str]] = {
+    "cohere": "v2/chat",
+    "ollama": "api/chat",
+    "bedrock": "model/upstream-model-1/converse",
+}
+"""Where chats go, where that is not told by the pattern that most keep to."""
+MODEL_LISTS: Final[Mapping[str, str]] = {
+    "azure": "/openai/v1/models",
+    "cohere": "/v1/models",
+    "ollama": "/api/tags",
+    "bedrock": "/foundation-models",
+}
+"""Where the list of models is, where it is not at `/models`."""
+ERRORS: Final[Mapping[str, bytes]] = {
+    "bedrock": b'{"__type":"ThrottlingException","message":"Slow down."}',
+    "google": b'{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"Slow down."}}',
+}
+"""An error object, where it has other words than most."""
+PAGES: Final[Mapping[str, str]] = {"anthropic": "after_id", "cohere": "page_token", "google": "pageToken"}
+"""By which parameter the next page of that list is asked for."""
+SHOWN_BY_ANSWERS: Final = frozenset(
+    {"chat", "embed", "rerank", "stream", "tools", "reasoning", "citations", "n", "logprobs"}
+)
+SHOWN_BY_CALLS: Final = FEATURES - {"citations"}
 SETTINGS: Final = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
@@ -44,11 +109,12 @@ class Answer(msgspec.Struct, frozen=True):
 
     @property
     def stream(self) -> bool:
-        return self.path.suffix == ".sse"
+        return self.path.suffix != ".json"
 
     @property
     def body(self) -> bytes:
-        return self.path.read_bytes()
+        body = self.path.read_bytes()
+        return framed(body.decode()) if self.path.suffix == ".frames" else body
 
     @property
     def features(self) -> frozenset[str]:
@@ -64,21 +130,25 @@ class Answer(msgspec.Struct, frozen=True):
     def call(self) -> Call:
         if "embed" in self.features:
             return foreign(Embed(input=("one", "two")))
+        if "rerank" in self.features:
+            return foreign(Rerank(query="which?", documents=("one", "two")))
         return foreign(Chat(messages=(user("Hi"),), n=2 if "n" in self.features else 1), stream=self.stream)
 
     def decoder(self) -> Decoder:
-        return self.adapter.decoder(self.call())
+        return self.adapter.decoder(self.call(), target(self.provider))
 
 
 def answers() -> Iterator[Any]:
-    for provider in ADAPTERS:
-        for path in sorted((HERE / "answers" / PROTOCOLS[provider]).iterdir()):
-            if path.suffix != ".events":
-                yield pytest.param(Answer(provider, path), id=f"{provider}-{path.name}")
+    for provider in SHOWN:
+        for folder in (PROTOCOLS[provider], *FURTHER.get(provider, ())):
+            for path in sorted((HERE / "answers" / folder).iterdir()):
+                if path.suffix != ".events":
+                    yield pytest.param(Answer(provider, path), id=f"{provider}-{path.name}")
 
 
 ALL: Final[list[Any]] = list(answers())
 STREAMS: Final = [case for case in ALL if case.values[0].stream]
+SERVER_SENT: Final = [case for case in ALL if case.values[0].path.suffix == ".sse"]
 PLAIN: Final = [case for case in ALL if not case.values[0].stream]
 CASES: Final = sorted(path.stem for path in (HERE / "golden").glob("*.json") if "." not in path.stem)
 
@@ -87,11 +157,15 @@ class Case(msgspec.Struct, frozen=True):
     features: frozenset[str]
     call: Chat | None = None
     embed: dict[str, Any] | None = None
+    rerank: Rerank | None = None
     stream: bool = False
+    operation: Operation | None = None
 
     def made(self) -> Call:
         if self.call is not None:
-            return foreign(self.call, stream=self.stream)
+            return foreign(self.call, stream=self.stream, operation=self.operation)
+        if self.rerank is not None:
+            return foreign(self.rerank)
         fields: dict[str, Any] = dict(self.embed or {})
         fields["input"] = tuple(tuple(one) if is_list(one) else one for one in fields["input"])
         return foreign(Embed(**fields))
@@ -101,7 +175,7 @@ def case(name: str) -> Case:
     return msgspec.json.decode((HERE / "golden" / f"{name}.json").read_bytes(), type=Case)
 
 
-@pytest.fixture(params=list(ADAPTERS))
+@pytest.fixture(params=SHOWN)
 def provider(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
@@ -113,8 +187,16 @@ def adapter(provider: str) -> Adapter:
 
 
 def encode(provider: str, call: Call) -> bytes:
-    where = target(provider, model=MODELS.get(provider, "upstream-model-1"))
-    return ADAPTERS[provider].encode(call, where, outgoing()).body
+    return encode_dropping(provider, call)[0]
+
+
+def encode_dropping(provider: str, call: Call) -> tuple[bytes, list[str]]:
+    """The body, and which fields had to be left out of it, as far as an operator may allow that."""
+    models = {**MODELS, **EMBED_MODELS} if call.operation == "embed" else MODELS
+    where = target(provider, model=models.get(provider, "upstream-model-1"))
+    said = outgoing()
+    body = dropping.encoded(ADAPTERS[provider], call, where, said, drops=True).body
+    return body, sorted(said.dropped)
 
 
 # -- the registry ----------------------------------------------------------------------------------------------------
@@ -128,13 +210,18 @@ def test_a_provider_is_registered_under_its_name(provider: str, adapter: Adapter
 
 def test_an_address_has_no_slash_at_its_end(adapter: Adapter) -> None:
     address = adapter.base_url()
-    assert address is None or re.fullmatch(r"https?://[a-z0-9.-]+(/[a-z0-9]+)*", address)
+    assert address is None or re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9-]+)*", address)
 
 
 def test_headers_hold_the_key_once_and_give_way_to_the_operators_own(adapter: Adapter) -> None:
     key = Secret("key-that-is-secret")
     made = adapter.headers(key, {"X-Team": "blue", "Content-Type": "application/json; v=2"})
-    assert [name for name, value in made if "key-that-is-secret" in value] in (["authorization"], ["x-api-key"])
+    assert [name for name, value in made if "key-that-is-secret" in value] in (
+        ["authorization"],
+        ["x-api-key"],
+        ["x-goog-api-key"],
+        ["api-key"],
+    )
     assert ("x-team", "blue") in made
     assert [value for name, value in made if name == "content-type"] == ["application/json; v=2"]
     assert len(dict(made)) == len(made)
@@ -145,22 +232,33 @@ def test_without_a_key_nothing_is_sent_for_one(adapter: Adapter) -> None:
     for key in (None, Secret("")):
         names = dict(adapter.headers(key, {}))
         assert names["content-type"] == "application/json"
-        assert not {"authorization", "x-api-key"} & names.keys()
+        assert not {"authorization", "x-api-key", "x-goog-api-key", "api-key"} & names.keys()
 
 
 def test_a_claim_has_a_fixture_and_a_fixture_has_a_claim(provider: str, adapter: Adapter) -> None:
     mine = [one.values[0] for one in ALL if one.values[0].provider == provider]
     by_answers = frozenset[str]().union(*(answer.features for answer in mine))
     assert by_answers == adapter.can & SHOWN_BY_ANSWERS
-    spoken = [case(name) for name in CASES if not is_refused(name, provider)]
+    spoken = [case(name) for name in written(provider) if not is_refused(name, provider)]
     assert frozenset[str]().union(*(one.features for one in spoken)) == adapter.can & SHOWN_BY_CALLS
 
 
 # -- calls -----------------------------------------------------------------------------------------------------------
 
 
+def golden_file(name: str, provider: str) -> Path:
+    """What is written for the provider, or for all of its protocol."""
+    own = HERE / "golden" / f"{name}.{provider}.json"
+    return own if own.exists() else HERE / "golden" / f"{name}.{PROTOCOLS[provider]}.json"
+
+
+def written(provider: str) -> list[str]:
+    """The cases that say something of the provider: those of features that all have in one call, and its own."""
+    return [name for name in CASES if golden_file(name, provider).exists()]
+
+
 def golden(name: str, provider: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((HERE / "golden" / f"{name}.{provider}.json").read_bytes())
+    found: dict[str, Any] = json.loads(golden_file(name, provider).read_bytes())
     return found
 
 
@@ -168,30 +266,39 @@ def is_refused(name: str, provider: str) -> bool:
     return "refused" in golden(name, provider)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "provider"), [(name, one) for one in SHOWN for name in written(one)])
 def test_a_call_becomes_what_is_written_beside_it(name: str, provider: str, adapter: Adapter) -> None:
     wanted = golden(name, provider)
     if "refused" not in wanted:
         # The bytes: what is written is only spread over lines.
-        compact = json.dumps(wanted, ensure_ascii=False, separators=(",", ":")).encode()
-        assert encode(provider, case(name).made()) == compact
+        compact = json.dumps(wanted.get("body", wanted), ensure_ascii=False, separators=(",", ":")).encode()
+        assert encode_dropping(provider, case(name).made()) == (compact, wanted.get("dropped", []))
         assert case(name).features <= adapter.can
         return
     with pytest.raises(GatewayError) as caught:
         encode(provider, case(name).made())
     assert {"code": caught.value.code, "fields": [one.field for one in caught.value.details]} == wanted["refused"]
-    assert not case(name).features <= adapter.can
+    # What is claimed is refused only for a reason that is written down.
+    assert "because" in wanted or not case(name).features <= adapter.can
 
 
 def test_encoding_is_the_same_each_time_and_leaves_the_call_alone(provider: str) -> None:
-    for name in (name for name in CASES if not is_refused(name, provider)):
+    for name in (name for name in written(provider) if not is_refused(name, provider)):
         call = case(name).made()
         before = msgspec.json.encode(call.canonical())
         assert encode(provider, call) == encode(provider, call)
         assert msgspec.json.encode(call.canonical()) == before
 
 
-@pytest.mark.parametrize("name", ["full", "least"])
+@pytest.mark.parametrize(
+    ("name", "provider"),
+    [
+        (name, one)
+        for one in SHOWN
+        for name in ("full", "rich", "least")
+        if name in written(one) and not is_refused(name, one)
+    ],
+)
 def test_the_next_turn_begins_with_the_bytes_of_the_last(name: str, provider: str) -> None:
     """Else the provider's prompt cache would never meet what it knows."""
     asked = case(name).call
@@ -206,7 +313,8 @@ def test_the_next_turn_begins_with_the_bytes_of_the_last(name: str, provider: st
 def test_a_request_goes_to_the_targets_address_with_its_headers(provider: str, adapter: Adapter) -> None:
     request = adapter.encode(foreign(Chat(messages=(user("Hi"),), max_tokens=9)), target(provider), outgoing())
     assert request.method == "POST"
-    assert re.fullmatch(r"https://provider\.example/v1/(chat/completions|messages)", request.url)
+    usual = r"(openai/v1/)?chat/completions|messages|models/[a-z0-9-]+:generateContent"
+    assert re.fullmatch(rf"https://provider\.example/v1/({CHATS.get(PROTOCOLS[provider], usual)})", request.url)
     assert request.headers == target(provider).headers
 
 
@@ -221,19 +329,25 @@ def test_what_the_caller_said_in_another_dialect_alone_is_refused_by_name(provid
 def test_the_gateways_own_word_is_in_every_translation(provider: str, adapter: Adapter) -> None:
     said = outgoing(max_output=77, system_prompt="Obey.", defaults={"temperature": 0.25, "top_p": 0.5})
     call = foreign(Chat(messages=(user("Hi"),), max_tokens=9, top_p=0.75), members={"top_p": 0.75})
-    body = json.loads(adapter.encode(call, target(provider), said).body)
-    assert 77 in (body.get("max_tokens"), body.get("max_completion_tokens"))
-    assert (body["temperature"], body["top_p"]) == (0.25, 0.75)
-    assert "Obey." in json.dumps(body.get("system", body["messages"][0]))
+    found = leaves(json.loads(adapter.encode(call, target(provider), said).body))
+    assert [one for one in (0.25, 0.5, 0.75, 9, 77) if one in found] == [0.25, 0.75, 77]
+    assert found.index("Obey.") < found.index("Hi")
 
 
-@pytest.mark.parametrize("field", ["model", "messages", "stream", "max_tokens"])
-def test_a_callers_own_options_cannot_take_what_is_governed(field: str, provider: str) -> None:
-    asked = Chat(messages=(user("Hi"),), max_tokens=9, provider_options={provider: {field: "mine"}})
-    with pytest.raises(GatewayError) as caught:
-        encode(provider, foreign(asked))
-    assert caught.value.code is Code.VALIDATION_ERROR
-    assert [one.field for one in caught.value.details] == [f"provider_options.{provider}.{field}"]
+def leaves(value: Any) -> list[Any]:
+    """Every value of a body that holds no others, wherever it stands."""
+    if is_object(value):
+        return [leaf for one in value.values() for leaf in leaves(one)]
+    return [leaf for one in value for leaf in leaves(one)] if is_list(value) else [value]
+
+
+def test_a_callers_own_options_cannot_take_what_is_governed(provider: str) -> None:
+    for field in GOVERNED.get(PROTOCOLS[provider], ("model", "messages", "stream", "max_tokens")):
+        asked = Chat(messages=(user("Hi"),), max_tokens=9, provider_options={provider: {field: "mine"}})
+        with pytest.raises(GatewayError) as caught:
+            encode(provider, foreign(asked))
+        assert caught.value.code is Code.VALIDATION_ERROR
+        assert [one.field for one in caught.value.details] == [f"provider_options.{provider}.{field}"]
 
 
 def test_options_for_another_provider_are_not_for_this_one(provider: str) -> None:
@@ -257,7 +371,7 @@ def test_an_answer_has_one_beginning_and_one_end_for_each_choice(answer: Answer)
     events = decode(answer.decoder(), [answer.body])
     assert [isinstance(event, Start) for event in events] == [True] + [False] * (len(events) - 1)
     done = [event.index for event in events if isinstance(event, Done)]
-    choices = 0 if "embed" in answer.features else 2 if "n" in answer.features else 1
+    choices = 0 if answer.features & {"embed", "rerank"} else 2 if "n" in answer.features else 1
     assert done == list(range(choices))
     assert events[len(events) - choices :] == [event for event in events if isinstance(event, Done)]
     assert any(isinstance(event, Usage) for event in events)
@@ -275,7 +389,7 @@ def test_an_answer_cut_in_two_anywhere_says_the_same(answer: Answer) -> None:
         assert lines(decode(answer.decoder(), [body[:place], body[place:]])) == answer.events, place
 
 
-@pytest.mark.parametrize("answer", STREAMS)
+@pytest.mark.parametrize("answer", SERVER_SENT)
 @pytest.mark.parametrize("line_end", [b"\r\n", b"\r"])
 def test_other_line_ends_say_the_same(answer: Answer, line_end: bytes) -> None:
     body = answer.body.replace(b"\n", line_end)
@@ -314,7 +428,7 @@ def test_an_answer_that_is_cut_short_never_looks_complete(answer: Answer) -> Non
         assert not any(isinstance(event, Done) for event in events), end
 
 
-@pytest.mark.parametrize("answer", STREAMS)
+@pytest.mark.parametrize("answer", SERVER_SENT)
 def test_what_comes_ahead_of_a_failure_comes_out_however_it_was_cut(answer: Answer) -> None:
     """Whether another backend may be tried must not hang on how the network put bytes together."""
     events = answer.body.split(b"\n\n")[:-2]
@@ -355,7 +469,9 @@ def test_rubbish_is_a_broken_format(adapter: Adapter, stream: bool, body: bytes)
         kinds.append(Embed(input=("one",)))
     for asked in kinds:
         for text in [body, b"data: " + body + b"\n\n"] if stream else [body]:
-            events, failure = until_failure(adapter.decoder(foreign(asked, stream=stream)), [text])
+            events, failure = until_failure(
+                adapter.decoder(foreign(asked, stream=stream), target(adapter.name)), [text]
+            )
             assert failure is not None
             assert failure.code is Code.UPSTREAM_SHAPE_MISMATCH
             assert not any(isinstance(event, Done) for event in events)
@@ -364,9 +480,11 @@ def test_rubbish_is_a_broken_format(adapter: Adapter, stream: bool, body: bytes)
 @given(body=st.binary(max_size=200), stream=st.booleans())
 @SETTINGS
 def test_any_bytes_at_all_end_in_events_or_in_a_gateway_error(adapter: Adapter, body: bytes, stream: bool) -> None:
-    until_failure(adapter.decoder(foreign(Chat(messages=(user("Hi"),)), stream=stream)), [body, b"\n\n"])
+    until_failure(
+        adapter.decoder(foreign(Chat(messages=(user("Hi"),)), stream=stream), target(adapter.name)), [body, b"\n\n"]
+    )
     if "embed" in adapter.can:
-        until_failure(adapter.decoder(foreign(Embed(input=("one",)))), [body])
+        until_failure(adapter.decoder(foreign(Embed(input=("one",))), target(adapter.name)), [body])
 
 
 WORDS: Final = re.findall(
@@ -394,9 +512,9 @@ def test_any_json_at_all_ends_in_events_or_in_a_gateway_error(
 ) -> None:
     texts = [json.dumps(one).encode() for one in objects]
     body = b"".join(b"data: " + text + b"\n\n" for text in texts) + b"data: [DONE]\n\n" if stream else b"".join(texts)
-    until_failure(adapter.decoder(foreign(Chat(messages=(user("Hi"),)), stream=stream)), [body])
+    until_failure(adapter.decoder(foreign(Chat(messages=(user("Hi"),)), stream=stream), target(adapter.name)), [body])
     if "embed" in adapter.can:
-        until_failure(adapter.decoder(foreign(Embed(input=("one",)))), texts)
+        until_failure(adapter.decoder(foreign(Embed(input=("one",))), target(adapter.name)), texts)
 
 
 @pytest.mark.parametrize("answer", ALL)
@@ -412,7 +530,9 @@ def test_a_damaged_answer_ends_in_events_or_in_a_gateway_error(answer: Answer, d
 
 # -- answers that go through -----------------------------------------------------------------------------------------
 
-RELAYED: Final = [one for one in ALL if one.values[0].adapter.dialect is not None]
+RELAYED: Final = [
+    one for one in ALL if PROTOCOLS[one.values[0].provider] == "openai" and "rerank" not in one.values[0].features
+]
 
 
 def passed(answer: Answer, chunks: list[bytes], *, usage: bool) -> bytes:
@@ -421,7 +541,7 @@ def passed(answer: Answer, chunks: list[bytes], *, usage: bool) -> bytes:
         asked = {"model": "scailabs/best", "input": "x"}
     elif usage:
         asked["stream_options"] = {"include_usage": True}
-    pipe = answer.adapter.relay(openai(asked))
+    pipe = answer.adapter.relay(openai(asked), target(answer.provider), RELAYING)
     return b"".join([*[pipe.feed(chunk) for chunk in chunks], pipe.close()])
 
 
@@ -482,16 +602,22 @@ def test_what_goes_through_and_is_cut_short_never_looks_complete(answer: Answer)
 BASE: Final = "https://provider.example/v1"
 LISTS: Final[Mapping[str, bytes]] = {
     "openai": b'{"object":"list","data":[{"id":"one","object":"model","created":1,"owned_by":"them"},{"id":"two"}]}',
+    "cohere": b'{"models":[{"name":"one","endpoints":["chat"]},{"name":"two"}],"next_page_token":""}',
+    "bedrock": b'{"modelSummaries":[{"modelId":"one","modelName":"One","providerName":"Them"},{"modelId":"two"}]}',
+    "google": b'{"models":[{"name":"models/one","inputTokenLimit":9},{"name":"models/two"}],"nextPageToken":""}',
+    "ollama": b'{"models":[{"name":"one","model":"one","size":5},{"name":"two"}]}',
     "anthropic": b'{"data":[{"type":"model","id":"one","display_name":"One"},{"id":"two"}],"has_more":false,'
     b'"first_id":"one","last_id":"two"}',
 }
 
 
-def test_a_provider_is_asked_for_its_models_where_calls_go_with_the_same_credential(adapter: Adapter) -> None:
+def test_a_provider_is_asked_for_its_models_where_calls_go_with_the_same_credential(
+    provider: str, adapter: Adapter
+) -> None:
     headers = adapter.headers(Secret("key-that-is-secret"), {})
     request = adapter.discovery(BASE, headers)
     assert (request.method, request.body, request.headers) == ("GET", b"", headers)
-    assert request.url.partition("?")[0] == f"{BASE}/models"
+    assert request.url.partition("?")[0] == BASE + MODEL_LISTS.get(provider, "/models")
 
 
 def test_each_model_of_a_list_has_the_name_that_calls_take(provider: str, adapter: Adapter) -> None:
@@ -502,10 +628,11 @@ def test_each_model_of_a_list_has_the_name_that_calls_take(provider: str, adapte
 
 def test_pages_follow_each_other_where_the_protocol_has_pages(provider: str, adapter: Adapter) -> None:
     page = LISTS[PROTOCOLS[provider]].replace(b'"has_more":false', b'"has_more":true')
-    after = adapter.offers(page).after
-    assert (after == "two") is (PROTOCOLS[provider] == "anthropic")
+    after = adapter.offers(re.sub(rb'(page_?token":)""', rb'\1"two"', page, flags=re.IGNORECASE)).after
+    assert (after == "two") is (PROTOCOLS[provider] in PAGES)
     if after is not None:
-        assert adapter.discovery(BASE, (), after).url == f"{adapter.discovery(BASE, ()).url}&after_id=two"
+        asked = f"{PAGES[PROTOCOLS[provider]]}=two"
+        assert adapter.discovery(BASE, (), after).url == f"{adapter.discovery(BASE, ()).url}&{asked}"
 
 
 def test_a_list_that_is_cut_short_is_broken(provider: str, adapter: Adapter) -> None:
@@ -559,7 +686,7 @@ def test_every_status_has_a_meaning_that_tells_no_secret(adapter: Adapter, shape
         failure = adapter.error(status, {}, body)
         told = repr((failure.message, failure.details))
         assert not [secret for secret in PLANTED if secret in told], status
-        blamed = shape == "openai" and PROTOCOLS[adapter.name] == "openai"
+        blamed = shape == "openai" and PROTOCOLS[adapter.name] in ("openai", "ollama")
         assert failure.code is expected(status, blamed=blamed), status
 
 
@@ -600,8 +727,14 @@ def test_any_refusal_at_all_has_a_meaning(adapter: Adapter, status: int, body: b
 
 
 def test_an_error_object_in_place_of_an_answer_is_that_error(adapter: Adapter) -> None:
-    body = b'{"type":"error","error":{"type":"rate_limit_error","message":"Slow down."}}'
-    for stream, text in ((False, body), (True, body), (True, b"event: error\ndata: " + body + b"\n\n")):
-        _, failure = until_failure(adapter.decoder(foreign(Chat(messages=(user("Hi"),)), stream=stream)), [text])
+    usual = b'{"type":"error","error":{"type":"rate_limit_error","message":"Slow down."}}'
+    body = ERRORS.get(adapter.name, usual)
+    named = b"event: error\ndata: " + body + b"\n\n"
+    for stream, text in ((False, body), (True, body), (True, named)):
+        if text is named and not any(answer.values[0].provider == adapter.name for answer in SERVER_SENT):
+            continue
+        _, failure = until_failure(
+            adapter.decoder(foreign(Chat(messages=(user("Hi"),)), stream=stream), target(adapter.name)), [text]
+        )
         assert failure is not None
         assert failure.code is Code.BACKEND_RATE_LIMITED

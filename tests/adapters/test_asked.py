@@ -4,7 +4,7 @@ import pytest
 
 from adapters import asked
 from scaigrid.errors import Code, GatewayError
-from scaigrid.types import Chat, Embed, Message, ReasoningRequest, TextPart
+from scaigrid.types import Chat, Embed, Message, ReasoningRequest, Rerank, TextPart
 from tests.adapters.calls import foreign, outgoing, user
 
 PLAIN = Chat(messages=(user("Hi"),))
@@ -81,6 +81,31 @@ def test_embeddings_have_defaults_too() -> None:
     )
 
 
+def test_embeddings_go_without_the_user_whom_an_operator_lets_be_left_out() -> None:
+    said = outgoing()
+    said.dropped = frozenset({"user"})
+    assert asked.embed(foreign(Embed(input=("x",), user="me")), said) == Embed(input=("x",))
+
+
+def test_a_model_can_be_for_one_purpose_whoever_asks() -> None:
+    """OpenAI's clients have no word for it."""
+    options = {"cohere": {"truncate": "END"}}
+    said = outgoing(defaults={"purpose": "search_query", "provider_options": options})
+    wanted = Embed(input=("x",), purpose="search_query", provider_options=options)
+    assert asked.embed(foreign(Embed(input=("x",))), said) == wanted
+
+
+def test_an_order_has_defaults_too() -> None:
+    plain = Rerank(query="q", documents=("a", "b"))
+    assert asked.rerank(foreign(plain), outgoing()) is plain
+    said = outgoing(defaults={"top_n": 1, "provider_options": {"cohere": {"priority": 1}}})
+    wanted = Rerank(query="q", documents=("a", "b"), top_n=1, provider_options={"cohere": {"priority": 1}})
+    assert asked.rerank(foreign(plain), said) == wanted
+    with pytest.raises(GatewayError) as caught:
+        asked.rerank(foreign(plain), outgoing(defaults={"temperature": 1}))
+    assert [one.field for one in caught.value.details] == ["default_params.temperature"]
+
+
 @pytest.mark.parametrize(("name", "value"), [("service_tier", "flex"), ("temperature", "hot"), ("reasoning_effort", 5)])
 def test_a_default_that_means_nothing_here_is_refused_by_name(name: str, value: object) -> None:
     with pytest.raises(GatewayError) as caught:
@@ -132,3 +157,14 @@ def test_a_callers_options_leave_alone_what_is_reserved() -> None:
     assert caught.value.code is Code.VALIDATION_ERROR
     assert [one.field for one in caught.value.details] == ["provider_options.p.model"]
     assert asked.merged({}, given, "q", frozenset({"model"})) == {}
+
+
+def test_defaults_alone_are_what_the_operator_asks_of_a_call_that_is_passed_through() -> None:
+    call = foreign(PLAIN, members={"temperature": 1})
+    silent = Chat(messages=(), max_tokens=5)
+    said = outgoing(defaults={"temperature": 0, "top_p": 0.5, "seed": 7, "model": "x"})
+    said.dropped = frozenset({"seed"})
+    assert asked.defaulted(call, silent, said) == Chat(messages=(), max_tokens=5, top_p=0.5)
+    with pytest.raises(GatewayError) as caught:
+        asked.defaulted(call, silent, outgoing(defaults={"logit_bias": {}}))
+    assert caught.value.code is Code.UNSUPPORTED_BY_MODEL

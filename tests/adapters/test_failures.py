@@ -45,6 +45,7 @@ def test_a_status_without_a_word_has_a_meaning(status: int, code: Code) -> None:
         (400, "context_length_exceeded", Code.CONTEXT_TOO_LONG),
         (400, "content_filter", Code.CONTENT_REFUSED),
         (400, "content_policy_violation", Code.CONTENT_REFUSED),
+        (None, "invalid_prompt", Code.CONTENT_REFUSED),
         (400, "ResponsibleAIPolicyViolation", Code.CONTENT_REFUSED),
         (400, "model_not_found", Code.BACKEND_ERROR),
         (400, "invalid_api_key", Code.BACKEND_ERROR),

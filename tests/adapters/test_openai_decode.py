@@ -5,9 +5,9 @@ import msgspec
 import pytest
 
 from adapters.events import Streamed, Whole
-from adapters.openai_decode import ChatStream, embeddings, output_tokens, whole_chat
+from adapters.openai_decode import ChatStream, output_tokens, whole_chat
 from scaigrid.errors import Code, GatewayError
-from scaigrid.types import Done, Event, FinishReason, Reasoning, Refusal, Start, Text, ToolCall, Usage, Vector
+from scaigrid.types import Citation, Done, Event, FinishReason, Reasoning, Refusal, Start, Text, ToolCall, Usage
 from tests.adapters.calls import decode
 
 
@@ -113,7 +113,7 @@ def test_a_stream_without_a_choice_is_a_broken_format() -> None:
 def test_a_chunk_without_choices_may_come_ahead() -> None:
     """Azure tells its content filter's results so."""
     ahead = b'data: {"id":"","created":0,"choices":[],"prompt_filter_results":[{}]}\n\n'
-    assert streamed(ahead, chunk({"content": "a"}, "stop"), DONE) == [Start(""), Text("a"), Done("stop")]
+    assert streamed(ahead, chunk({"content": "a"}, "stop"), DONE) == [Start("c-1", 7), Text("a"), Done("stop")]
 
 
 def test_an_answer_may_leave_out_who_and_when_it_is() -> None:
@@ -285,54 +285,66 @@ def test_an_error_that_is_null_is_none() -> None:
     assert plain({"content": "a"}, error=None)[-1] == Done("stop")
 
 
-# -- embeddings ------------------------------------------------------------------------------------------------------
+def details(*said: dict[str, Any]) -> str:
+    return json.dumps(said, separators=(",", ":"))
 
 
-def vectors(data: list[dict[str, Any]] | None, inputs: int, **more: Any) -> list[Event]:
-    return decode(Whole(embeddings(inputs)), [json.dumps({"data": data, **more}).encode()])
-
-
-def test_embeddings_are_their_own_bytes() -> None:
-    body = b'{"data":[{"index":0,"embedding":[0.10, 1e-3]},{"index":1,"embedding":"AAAA"}],"usage":{"prompt_tokens":2}}'
-    assert decode(Whole(embeddings(2)), [body]) == [
-        Start(""),
-        Vector(0, msgspec.Raw(b"[0.10, 1e-3]")),
-        Vector(1, msgspec.Raw(b'"AAAA"')),
-        Usage(input=2),
+def test_reasoning_that_has_to_come_back_closes_the_thoughts_ahead_of_the_text() -> None:
+    piece = {"type": "reasoning.text", "index": 0}
+    told = streamed(
+        chunk({"content": "", "reasoning": "Hm", "reasoning_details": [{**piece, "text": "Hm"}]}),
+        chunk({"content": "", "reasoning": "m.", "reasoning_details": [{**piece, "text": "m."}]}),
+        chunk({"content": "", "reasoning_details": [{**piece, "signature": "s"}]}),
+        chunk({"content": "So."}),
+        chunk({"reasoning_details": [{"type": "reasoning.encrypted", "data": "d", "index": 1}]}, "stop"),
+        DONE,
+    )
+    assert told == [
+        Start("c-1", 7),
+        Reasoning("Hm", provider="openai"),
+        Reasoning("m.", provider="openai"),
+        Reasoning(redacted=details({**piece, "text": "Hmm.", "signature": "s"}), provider="openai"),
+        Text("So."),
+        Reasoning(redacted=details({"type": "reasoning.encrypted", "data": "d", "index": 1}), provider="openai"),
+        Done("stop"),
     ]
 
 
-def test_embeddings_without_an_index_are_in_order() -> None:
-    told = vectors([{"embedding": [1]}, {"embedding": [2]}], 2)
-    assert [event.index for event in told if isinstance(event, Vector)] == [0, 1]
+def test_a_signature_of_gemini_says_what_it_belongs_to() -> None:
+    signed = {"google": {"thought_signature": "s"}}
+    call = {"id": "a", "function": {"name": "f", "arguments": "{}"}, "extra_content": signed}
+    assert plain({"content": "So.", "tool_calls": [call], "extra_content": signed}, "tool_calls") == [
+        Start("c-1", 7),
+        Text("So."),
+        ToolCall(0, "a", "f", "{}"),
+        Reasoning(signature="s", provider="openai", signs="call", call_id="a"),
+        Reasoning(signature="s", provider="openai", signs="text"),
+        Done("tool_calls"),
+    ]
 
 
-OTHERS: list[Any] = [
-    (None, 1),
-    ([], 1),
-    ([{"embedding": [1]}], 2),
-    ([{"embedding": [1]}, {"embedding": [1]}], 1),
-    ([{"embedding": [1], "index": 0}, {"embedding": [1], "index": 0}], 2),
-    ([{"embedding": [1], "index": 5}], 1),
-    ([{"embedding": None}], 1),
-    ([{"embedding": {}}], 1),
-    ([{"index": 0}], 1),
-]
+def test_what_an_answer_cites_is_told_behind_its_text() -> None:
+    page = {"url": "https://x", "title": "X", "start_index": 0, "end_index": 3}
+    cited = {"type": "url_citation", "url_citation": page}
+    told = plain({"content": "So.", "annotations": [cited, {"type": "file"}]})
+    assert told[1:] == [Text("So."), Citation(url="https://x", title="X", start=0, end=3), Done("stop")]
 
 
-@pytest.mark.parametrize(("data", "inputs"), OTHERS)
-def test_other_embeddings_than_were_asked_for_are_a_broken_format(
-    data: list[dict[str, Any]] | None, inputs: int
-) -> None:
-    with pytest.raises(GatewayError) as caught:
-        vectors(data, inputs)
-    assert caught.value.code is Code.UPSTREAM_SHAPE_MISMATCH
+def test_pages_that_an_answer_names_as_a_whole_are_cited_once_at_its_end() -> None:
+    pages: dict[str, Any] = {"citations": ["https://x", "https://y"]}
+    found: dict[str, Any] = {**pages, "search_results": [{"url": "https://x", "title": "X", "snippet": "x"}]}
+    assert streamed(chunk({"content": "a"}, **pages), chunk({}, "stop", **pages), DONE)[2:] == [
+        Citation(url="https://x"),
+        Citation(url="https://y"),
+        Done("stop"),
+    ]
+    told = streamed(chunk({"content": "a"}, **pages), chunk({}, "stop", **found), DONE)
+    assert told[2:] == [Citation(url="https://x", title="X", quote="x"), Done("stop")]
 
 
-def test_an_error_in_place_of_embeddings_is_that_error() -> None:
-    with pytest.raises(GatewayError) as caught:
-        vectors(None, 1, error={"message": "x", "code": 429})
-    assert caught.value.code is Code.BACKEND_RATE_LIMITED
+def test_a_legacy_completion_is_its_text() -> None:
+    body = b'{"id":"c-1","created":7,"choices":[{"index":0,"text":"So.","finish_reason":"length"}]}'
+    assert whole_chat("openai", 1)(body) == [Start("c-1", 7), Text("So."), Done("length")]
 
 
 def test_output_is_guessed_by_all_that_was_said() -> None:

@@ -51,6 +51,14 @@ def test_openai_says_a_name_and_an_owner() -> None:
             Offer(model="m", display_name="M", owned_by="Someone", context_window=4_096),
             id="together",
         ),
+        pytest.param(
+            {
+                "owned_by": "maker",
+                "providers": [{"context_length": 4_096}, {"context_length": 8_192}, {"status": "live"}, 7],
+            },
+            Offer(model="m", owned_by="maker", context_window=8_192),
+            id="huggingface",
+        ),
     ],
 )
 def test_what_others_add_is_read_by_each_of_its_names(entry: dict[str, Any], expected: Offer) -> None:

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.endpoints import COMPLETIONS
 from adapters.openai_relay import PlainRelay, StreamRelay, relay
+from scaigrid.call import Call
 from scaigrid.errors import Code, GatewayError
 from scaigrid.types import Usage
 from tests.adapters.calls import SLUG, byte_by_byte, openai
@@ -40,6 +42,31 @@ def test_a_stream_relays_events_and_a_plain_call_an_answer() -> None:
     plain = relay(openai({"model": SLUG, "input": "x"}))
     plain.feed(b'{"data":[]}')
     assert plain.close() == b'{"data":[]}'
+
+
+def completion(*, stream: bool) -> Call:
+    call = openai({"model": SLUG, "messages": [], "stream": stream})
+    call.surface = COMPLETIONS
+    return call
+
+
+def test_a_legacy_completion_goes_through_like_any_other() -> None:
+    choices = '[{"index":0,"text":"Once upon a time","logprobs":null,"finish_reason":null}]'
+    events = [event(choices, ',"usage":null'), event(choices.replace("Once", "And"), ',"usage":null')]
+    pipe = relay(completion(stream=True))
+    out = b"".join([*[pipe.feed(one) for one in events], pipe.feed(DONE), pipe.close()])
+    assert out == b"".join([ours(one).replace(b',"usage":null', b"") for one in events]) + DONE
+    # Two texts of sixteen bytes and of fifteen, four bytes to a token.
+    assert pipe.output_seen == 7
+
+
+def test_a_plain_legacy_completion_goes_through_and_is_measured_by_its_text() -> None:
+    body = b'{"id":"c","object":"text_completion","model":"upstream-1","choices":[%b]}'
+    body %= b'{"index":0,"text":"Once upon a time","finish_reason":"stop"}'
+    pipe = relay(completion(stream=False))
+    pipe.feed(body)
+    assert pipe.close() == ours(body)
+    assert pipe.output_seen == 4
 
 
 # -- streams ---------------------------------------------------------------------------------------------------------

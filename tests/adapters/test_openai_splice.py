@@ -1,11 +1,14 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.openai_splice import spliced
+from adapters import endpoints
+from adapters.endpoints import COMPLETIONS, Endpoint
+from adapters.openai_splice import spliced, spliced_for
 from scaigrid.errors import Code, GatewayError
 from tests.adapters.calls import SLUG, openai, outgoing
 
@@ -164,3 +167,89 @@ def test_whatever_else_a_call_says_survives(
     if prompt is not None:
         wanted["messages"] = [{"role": "system", "content": prompt}, *MESSAGES]
     assert out == wanted
+
+
+# -- names of a provider's own ---------------------------------------------------------------------------------------
+
+MISTRAL: Endpoint = next(one for one in endpoints.ROWS if one.name == "mistral")
+ZAI: Endpoint = next(one for one in endpoints.ROWS if one.name == "zai")
+
+
+def sent_to(row: Endpoint, given: bytes, **own: Any) -> bytes:
+    return spliced_for(row, openai(given), UP, outgoing(**own))
+
+
+@pytest.mark.parametrize("row", [MISTRAL, ZAI, endpoints.OPENAI])
+def test_with_no_other_name_due_the_bytes_are_the_callers(row: Endpoint) -> None:
+    call = openai(b' {"model":"scailabs/best", "messages":[], "max_tokens": 5, "x": 1.50}')
+    assert spliced_for(row, call, SLUG, outgoing()) is call.body
+
+
+def test_a_member_with_another_name_there_is_moved_and_all_else_stays() -> None:
+    given = b'{"model":"scailabs/best","max_completion_tokens":5, "seed" : 7,"x":1.50,"messages":[]}'
+    assert sent_to(MISTRAL, given) == (
+        b'{"max_tokens":5,"random_seed":7,"model":"upstream-model-1","x":1.50,"messages":[]}'
+    )
+    assert sent_to(ZAI, b'{"model":"scailabs/best","messages":[],"user":"u"}') == (
+        b'{"user_id":"u","model":"upstream-model-1","messages":[]}'
+    )
+
+
+def test_the_bound_goes_where_the_provider_looks_for_it() -> None:
+    given = b'{"model":"scailabs/best","max_completion_tokens":5,"messages":[]}'
+    assert sent_to(MISTRAL, given, max_output=3) == b'{"max_tokens":3,"model":"upstream-model-1","messages":[]}'
+    both = b'{"model":"scailabs/best","max_completion_tokens":5,"max_tokens":null,"messages":[]}'
+    assert json.loads(sent_to(MISTRAL, both, max_output=3))["max_tokens"] == 3
+    assert "max_completion_tokens" not in json.loads(sent_to(MISTRAL, both, max_output=3))
+
+
+def test_a_default_gives_way_to_the_callers_word_under_either_name() -> None:
+    own = b'{"model":"scailabs/best","random_seed":1,"messages":[]}'
+    assert json.loads(sent_to(MISTRAL, own, defaults={"seed": 2}))["random_seed"] == 1
+    assert json.loads(sent_to(MISTRAL, own, defaults={"seed": 2})).keys() == {"model", "random_seed", "messages"}
+    bare = b'{"model":"scailabs/best","messages":[]}'
+    assert json.loads(sent_to(MISTRAL, bare, defaults={"seed": 2}))["random_seed"] == 2
+
+
+def test_a_member_under_both_names_is_refused() -> None:
+    with pytest.raises(GatewayError) as caught:
+        sent_to(MISTRAL, b'{"model":"m","messages":[],"seed":1,"random_seed":2}')
+    assert caught.value.code is Code.VALIDATION_ERROR
+    assert [one.field for one in caught.value.details] == ["seed"]
+    with pytest.raises(GatewayError) as caught:
+        sent_to(MISTRAL, b'{"model":"m","messages":[],"seed":1,"seed":2}')
+    assert caught.value.code is Code.VALIDATION_ERROR
+
+
+def test_usage_is_not_asked_for_where_it_comes_unasked() -> None:
+    bare = b'{"model":"scailabs/best","messages":[],"stream":true}'
+    assert sent_to(MISTRAL, bare) == bare.replace(SLUG.encode(), UP.encode())
+    asked = b'{"model":"scailabs/best","stream":true,"stream_options":{"include_usage":true},"messages":[]}'
+    assert sent_to(MISTRAL, asked) == b'{"model":"upstream-model-1","stream":true,"messages":[]}'
+
+
+# -- legacy completions ----------------------------------------------------------------------------------------------
+
+
+def completion(prompt: bytes, **own: Any) -> bytes:
+    call = openai(b'{"model":"scailabs/best","messages":[]}')
+    call.surface = COMPLETIONS
+    call.body = b'{"model":"scailabs/best","prompt":%b}' % prompt
+    call.members = {"model": msgspec.Raw(b'"scailabs/best"'), "prompt": msgspec.Raw(prompt)}
+    return spliced(call, UP, "max_completion_tokens", outgoing(**own))
+
+
+def test_a_completion_has_its_prompt_behind_the_models_own_and_one_name_for_the_bound() -> None:
+    assert json.loads(completion(b'"Once"', max_output=3, system_prompt="Be brief.")) == {
+        "max_tokens": 3,
+        "model": UP,
+        "prompt": "Be brief.\n\nOnce",
+    }
+
+
+@pytest.mark.parametrize("prompt", [b'["a","b"]', b"[1,2]"])
+def test_several_prompts_have_no_place_for_the_models_own(prompt: bytes) -> None:
+    assert json.loads(completion(prompt))["prompt"] == json.loads(prompt)
+    with pytest.raises(GatewayError) as caught:
+        completion(prompt, system_prompt="Be brief.")
+    assert caught.value.code is Code.UNSUPPORTED_BY_MODEL

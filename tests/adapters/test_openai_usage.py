@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.openai_usage import usage
+from adapters.openai_usage import of_response, usage
 from scaigrid.errors import Code, GatewayError
 from scaigrid.types import Usage
 
@@ -111,3 +111,39 @@ def test_no_token_is_counted_twice_whatever_is_said(
     if prompt is not None:
         assert meant.total_input == max(prompt, 0)
     assert meant.total == max(total or 0, max(prompt or 0, 0) + max(output or 0, 0))
+
+
+def responded(said: object) -> Usage | None:
+    return of_response(msgspec.Raw(json.dumps(said).encode()))
+
+
+def test_a_responses_classes_are_disjoint_too() -> None:
+    assert of_response(None) is of_response(msgspec.Raw(b"null")) is None
+    assert responded({"input_tokens": 9, "output_tokens": 4, "total_tokens": 13}) == Usage(input=9, output=4)
+    details = {
+        "input_tokens": 100,
+        "input_tokens_details": {"cached_tokens": 64, "cache_write_tokens": 10},
+        "output_tokens": 20,
+        "output_tokens_details": {"reasoning_tokens": 12},
+    }
+    assert responded(details) == Usage(input=26, cache_read=64, cache_write=10, output=20, reasoning=12)
+    with pytest.raises(GatewayError) as caught:
+        responded({"input_tokens": "9"})
+    assert caught.value.code is Code.UPSTREAM_SHAPE_MISMATCH
+
+
+@given(counts, counts, counts, counts, counts)
+def test_no_token_of_a_response_is_counted_twice(
+    whole: int | None, output: int | None, cached: int | None, written: int | None, thought: int | None
+) -> None:
+    said = {
+        "input_tokens": whole,
+        "output_tokens": output,
+        "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written},
+        "output_tokens_details": {"reasoning_tokens": thought},
+    }
+    meant = responded(said)
+    assert meant is not None
+    assert min(meant.input, meant.cache_read, meant.cache_write, meant.output, meant.reasoning) >= 0
+    assert meant.total_input == max(whole or 0, 0)
+    assert meant.reasoning <= meant.output == max(output or 0, 0)

@@ -1,8 +1,12 @@
 from urllib.parse import urlsplit
 
+import pytest
+
 from adapters.openai import Custom
 from adapters.simulator import Simulator
-from tests.adapters.calls import SLUG, openai, outgoing, target
+from scaigrid.errors import GatewayError
+from scaigrid.types import Chat
+from tests.adapters.calls import SLUG, foreign, openai, outgoing, target, user
 
 
 def test_the_simulator_needs_no_address_and_has_none_that_resolves() -> None:
@@ -16,4 +20,11 @@ def test_the_simulator_is_spoken_to_like_any_other_endpoint_of_the_protocol() ->
     call = openai({"model": SLUG, "messages": [], "stream": True})
     own = outgoing(max_output=9, system_prompt="Hm.")
     assert Simulator().encode(call, target(), own) == Custom().encode(call, target(), own)
-    assert Simulator().can == Custom().can
+    assert Custom().can - Simulator().can == {"citations"}
+
+
+def test_what_it_would_refuse_by_itself_is_refused_ahead_of_it() -> None:
+    call = foreign(Chat(messages=(user("Hi"),), top_k=5))
+    with pytest.raises(GatewayError) as caught:
+        Simulator().encode(call, target(), outgoing())
+    assert [detail.field for detail in caught.value.details] == ["top_k"]
