@@ -1,6 +1,6 @@
 """Litestar, which owns the routes: the inference surfaces as raw ASGI handlers, the control plane as controllers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -17,9 +17,11 @@ from scaigrid.adapter import Adapter
 from scaigrid.api import faults, routes
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send
 from scaigrid.config.schema import Config
+from scaigrid.dialect import Dialect, Resource
 from scaigrid.errors import Code, GatewayError
 from scaigrid.ledger.audit_queries import AuditLog
 from scaigrid.ledger.queries import LedgerReader
+from scaigrid.resources import find
 from scaigrid.runtime import Runtime
 
 
@@ -41,13 +43,15 @@ def web(
         control=runtime.control,
         adapters=adapters,
         upstreams=runtime.upstreams,
+        signers=runtime.signers,
     )
     control = [
         Router("/", route_handlers=list(api.governed), middleware=[counted]),  # type: ignore[list-item]  # ASGI is untyped at this seam
         *api.open,
     ]
     paths = [path for dialect in services.dialects for path in dialect.operations]
-    return assemble(paths, surfaces, control, runtime.lifespan)
+    app = assemble(paths, surfaces, control, runtime.lifespan)
+    return Kept(app, surfaces, services.dialects)
 
 
 def assemble(
@@ -88,6 +92,33 @@ def _surface(path: str, surfaces: ASGIApp) -> Any:
         await surfaces(scope, receive, send)  # type: ignore[arg-type]  # ASGI is untyped at this seam
 
     return surface
+
+
+class Kept:
+    """Sends what is asked of something that a provider keeps to `surfaces`, and everything else to `app`.
+
+    Its paths have a name in them, and Litestar's router finds no raw handler at such a path.
+    """
+
+    def __init__(self, app: ASGIApp, surfaces: ASGIApp, dialects: Iterable[Dialect]) -> None:
+        self.app = app
+        self._surfaces = surfaces
+        self._plain: set[str] = set()
+        self._resources: dict[str, Mapping[str, Resource]] = {}
+        for dialect in dialects:
+            self._plain.update(dialect.operations)
+            self._resources.update(dialect.resources)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope.get("path", "")
+        kept = find(self._resources, path) if path not in self._plain else None
+        if kept is None:
+            await self.app(scope, receive, send)
+            return
+        taken = kept[0]
+        if scope["method"] not in taken:
+            raise GatewayError(Code.METHOD_NOT_ALLOWED, headers=((b"allow", ", ".join(taken).encode()),))
+        await self._surfaces(scope, receive, send)
 
 
 class _Unwrapped:

@@ -1,15 +1,18 @@
 """What Litestar is told, and what comes out of it: failures as they were raised, streams as they were sent."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from litestar import Router, delete, get, post
 
 from scaigrid.asgi import Message, Receive, Scope, Send
+from scaigrid.call import Call
+from scaigrid.dialect import Resource
+from scaigrid.dialects.native import Native
 from scaigrid.errors import Code, GatewayError
-from scaigrid.web import assemble
+from scaigrid.web import Kept, assemble
 
 pytestmark = pytest.mark.anyio
 
@@ -120,3 +123,39 @@ async def test_options_tells_every_method_of_a_path_wherever_it_was_declared(con
     start, *_ = await ask(assemble([], streams, control, lifespan), "OPTIONS", "/things")
     headers = dict(start["headers"])
     assert (start["status"], headers[b"allow"]) == (204, b"DELETE, GET, OPTIONS, POST")
+
+
+def about(name: str, query: str) -> Call:
+    raise AssertionError("the links ask, not the router")
+
+
+class Keeping(Native):
+    resources: ClassVar[Mapping[str, Mapping[str, Resource]]] = {"/v1/things/{id}": {"GET": about, "DELETE": about}}
+
+
+async def kept(method: str, path: str) -> list[Message]:
+    app = Kept(assemble(["/v1/things/plain"], streams, [], lifespan), surface, [Keeping()])
+    return await ask(app, method, path)
+
+
+async def surface(scope: Scope, receive: Receive, send: Send) -> None:
+    raise GatewayError(Code.OVERLOADED)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_what_is_asked_of_something_kept_goes_to_the_surfaces(method: str) -> None:
+    with pytest.raises(GatewayError, match="OVERLOADED"):
+        await kept(method, "/v1/things/a")
+
+
+async def test_there_it_takes_its_own_methods_alone() -> None:
+    with pytest.raises(GatewayError) as caught:
+        await kept("PUT", "/v1/things/a")
+    assert caught.value.code is Code.METHOD_NOT_ALLOWED
+    assert (b"allow", b"GET, DELETE") in caught.value.response_headers()
+
+
+async def test_every_other_path_stays_with_the_router() -> None:
+    with pytest.raises(GatewayError) as caught:
+        await kept("GET", "/v1/things/a/b")
+    assert caught.value.code is Code.NOT_FOUND
