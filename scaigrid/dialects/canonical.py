@@ -1,6 +1,9 @@
 """From the shapes that both dialects share to canonical types, and the rules that hold for messages in both."""
 
+import base64
+from collections.abc import Sequence
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from scaigrid import provider_state
 from scaigrid.dialects.shapes import (
@@ -15,6 +18,7 @@ from scaigrid.dialects.shapes import (
 from scaigrid.errors import Detail, GatewayError
 from scaigrid.types import (
     CalledTool,
+    JsonPart,
     Part,
     ReasoningPart,
     RefusalPart,
@@ -28,7 +32,7 @@ from scaigrid.types import (
 _WORDS: Final = {"system": "a system", "developer": "a developer", "assistant": "an assistant"}
 
 
-def tools(given: tuple[FunctionTool, ...] | None) -> tuple[Tool, ...]:
+def tools(given: Sequence[FunctionTool] | None) -> tuple[Tool, ...]:
     return tuple(
         [
             Tool(
@@ -93,7 +97,18 @@ def check_part(part: Part, role: Role, path: str, faults: list[Detail]) -> None:
     if isinstance(part, TextPart):
         return
     if role in ("user", "tool"):
-        if isinstance(part, RefusalPart):
+        if isinstance(part, RefusalPart) or (role == "user" and isinstance(part, JsonPart)):
             faults.append(Detail(f"{path}.type", f"this part cannot stand in a {role} message"))
     elif role != "assistant" or not isinstance(part, RefusalPart):
         faults.append(Detail(f"{path}.type", f"this part cannot stand in {_WORDS[role]} message"))
+
+
+def data_url(url: str, path: str, faults: list[Detail]) -> tuple[str, str]:
+    """Media type and base64 of a `data:` URL (RFC 2397)."""
+    head, _, data = url.removeprefix("data:").partition(",")
+    media_type, *parameters = head.split(";")
+    if not data or "/" not in media_type:
+        faults.append(Detail(path, "is not a data URL with a media type and data"))
+    elif "base64" not in parameters:
+        data = base64.b64encode(unquote_to_bytes(data)).decode()
+    return media_type, data

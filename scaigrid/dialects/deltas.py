@@ -1,17 +1,31 @@
 """The deltas of a streamed answer: role once, tool calls numbered from 0, one end for each choice."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from scaigrid import provider_state
 from scaigrid.dialect import Answered
 from scaigrid.dialects.gathering import Thoughts, tool_call_id
 from scaigrid.dialects.shapes import ChoiceDelta, ChunkChoice, FunctionDelta, ToolCallDelta
-from scaigrid.types import Done, Event, Reasoning, Refusal, Start, Text, ToolCall, Usage, Vector
+from scaigrid.types import (
+    Citation,
+    Counted,
+    Done,
+    Event,
+    Ranked,
+    Reasoning,
+    Refusal,
+    Start,
+    Text,
+    ToolCall,
+    Usage,
+    Vector,
+)
 
-Content = Text | Reasoning | Refusal | ToolCall | Done
+Content = Text | Reasoning | Citation | Refusal | ToolCall | Done
 
 
 class _Choice:
@@ -28,13 +42,17 @@ class _Choice:
 class Deltas:
     """Turns the events of one answer into what is added to its choices. `shape` is the dialect's own delta."""
 
-    __slots__ = ("_answered", "_choices", "_shape", "start", "usage")
+    __slots__ = ("_answered", "_choices", "_cited", "_shape", "start", "usage")
 
-    def __init__(self, shape: type[ChoiceDelta], answered: Answered) -> None:
+    def __init__(
+        self, shape: type[ChoiceDelta], answered: Answered, cited: Callable[[Citation], ChoiceDelta | None]
+    ) -> None:
+        """`cited` makes the delta of a citation; None where the dialect has no word for it."""
         self.start: Start | None = None
         self.usage: Usage | None = None
         self._shape = shape
         self._answered = answered
+        self._cited = cited
         self._choices: dict[int, _Choice] = {}
 
     def choices(self, events: Sequence[Event]) -> list[ChunkChoice]:
@@ -49,7 +67,7 @@ class Deltas:
                     self.start = event
                 case Usage():
                     self.usage = event
-                case Vector():
+                case Vector() | Ranked() | Counted():
                     pass
                 case _:
                     choice = self._choice(event)
@@ -74,6 +92,11 @@ class Deltas:
                 choice.ended = True
                 state = provider_state.encode(choice.thoughts.parts())
                 delta = self._shape(role=role, provider_state=UNSET if state is None else state)
+            case Citation():
+                cited = self._cited(event)
+                if cited is None:
+                    return None
+                delta = cited if choice.begun else msgspec.structs.replace(cited, role=role)
             case Reasoning():
                 choice.thoughts.add(event)
                 if not event.text:

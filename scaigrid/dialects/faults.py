@@ -105,20 +105,17 @@ class _Walk:
     def _tagged(self, value: dict[str, Any], structs: list[inspect.StructType], path: str, *, required: bool) -> bool:
         field = structs[0].tag_field
         if field is None:
-            self._struct(value, structs[0], path)
-            return True
+            return self._struct(value, structs[0], path)
         place = at(path, field)
         if field not in value:
-            if required:
-                self._fault(place, "is required")
-            else:
-                self._struct(value, structs[0], path)
+            if not required:
+                return self._struct(value, structs[0], path)
+            self._fault(place, "is required")
             return True
         tag = value[field]
         for struct in structs:
             if struct.tag == tag:
-                self._struct(value, struct, path)
-                return True
+                return self._struct(value, struct, path)
         if not isinstance(tag, str):
             self._fault(place, "must be a string")
         elif self._open_to is not None and field == "type":
@@ -128,22 +125,27 @@ class _Walk:
             self._fault(place, f"must be {_one_of(struct.tag for struct in structs)}")
         return True
 
-    def _struct(self, value: dict[str, Any], struct: inspect.StructType, path: str) -> None:
+    def _struct(self, value: dict[str, Any], struct: inspect.StructType, path: str) -> bool:
+        """False where something unknown stands in a required place: without it there is no such object."""
         fields = {field.encode_name: field for field in struct.fields}
+        lacking: set[str] = set()
         for name in list(value):
             place = at(path, name)
             if (field := fields.get(name)) is not None:
                 if not self.value(value[name], field.type, place):
                     del value[name]
+                    lacking.add(name)
             elif name != struct.tag_field:
                 if self._open_to is None:
                     self._fault(place, "is not a known field")
                 elif value[name] is not None and not _is_one_of(value[name], self._open_to.get(name, ())):
                     self._unknown(place)
                 del value[name]
-        for name, field in fields.items():
-            if field.required and name not in value:
+        missing = [name for name, field in fields.items() if field.required and name not in value]
+        for name in missing:
+            if name not in lacking:
                 self._fault(at(path, name), "is required")
+        return lacking.isdisjoint(missing)
 
     def _list(self, value: list[Any], kind: inspect.VarTupleType | inspect.ListType, path: str) -> None:
         self._length(len(value), kind.min_length, kind.max_length, "entries", path)

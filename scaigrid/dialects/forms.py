@@ -114,6 +114,11 @@ class Form(Generic[T]):
         return value, examine(value, self._kind, self._open_to)
 
 
+def every_fault(form: Form[Any], body: bytes, error: Exception) -> list[Detail]:
+    """What is wrong with a body that could not be decoded; `error`, where the walk over it finds nothing."""
+    return form.faults(body) or [Detail("body", str(error))]
+
+
 def once(make: Callable[[], V]) -> Callable[[], V]:
     """`make`, which is called when its value is first wanted, and not again."""
     made: list[V] = []

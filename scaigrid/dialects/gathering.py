@@ -11,9 +11,12 @@ from scaigrid.dialect import Answered
 from scaigrid.dialects.shapes import AnsweredFunction, AnsweredToolCall
 from scaigrid.errors import Code, GatewayError
 from scaigrid.types import (
+    Citation,
+    Counted,
     Done,
     Event,
     FinishReason,
+    Ranked,
     Reasoning,
     ReasoningPart,
     Refusal,
@@ -46,10 +49,19 @@ class Thoughts:
         self._provider: str | None = None
 
     def add(self, event: Reasoning) -> None:
-        self._open.append(event.text)
         self._provider = event.provider or self._provider
+        if event.signs != "reasoning":
+            # What is signed here is no thought, so the thoughts ahead of it are not covered by it.
+            self._flush()
+            self._parts.append(
+                ReasoningPart(
+                    signature=event.signature, provider=self._provider, signs=event.signs, call_id=event.call_id
+                )
+            )
+            return
+        self._open.append(event.text)
         if event.signature is not None or event.redacted is not None:
-            self._parts.append(self._part(event.signature, event.redacted))
+            self._parts.append(self._part(event.signature, event.redacted, event.id))
             self._open.clear()
 
     def parts(self) -> tuple[ReasoningPart, ...]:
@@ -57,9 +69,14 @@ class Thoughts:
             return tuple(self._parts)
         return (*self._parts, self._part(None, None))
 
-    def _part(self, signature: str | None, redacted: str | None) -> ReasoningPart:
+    def _flush(self) -> None:
+        if any(self._open):
+            self._parts.append(self._part(None, None))
+        self._open.clear()
+
+    def _part(self, signature: str | None, redacted: str | None, id_: str | None = None) -> ReasoningPart:
         text = "".join(self._open)
-        return ReasoningPart(text=text, signature=signature, redacted=redacted, provider=self._provider)
+        return ReasoningPart(text=text, signature=signature, redacted=redacted, provider=self._provider, id=id_)
 
 
 class GatheredTool:
@@ -76,16 +93,33 @@ class GatheredTool:
 class GatheredChoice:
     """One choice of an answer."""
 
-    __slots__ = ("_log_probs", "_refusal", "_text", "finish", "thoughts", "tools")
+    __slots__ = ("_log_probs", "_refusal", "_text", "citations", "finish", "stop_sequence", "thoughts", "tools")
 
     def __init__(self) -> None:
         self.thoughts = Thoughts()
         self.tools: dict[int, GatheredTool] = {}
         """By the provider's slot, in order of appearance."""
         self.finish: FinishReason | None = None
+        self.stop_sequence: str | None = None
+        self.citations: list[Citation] = []
         self._text: list[str] = []
         self._refusal: list[str] = []
         self._log_probs: list[msgspec.Raw] = []
+
+    def add(self, event: Text | Reasoning | ToolCall | Refusal | Citation | Done) -> None:
+        match event:
+            case Text():
+                self.text(event)
+            case Reasoning():
+                self.thoughts.add(event)
+            case ToolCall():
+                self.tool(event)
+            case Refusal():
+                self.refuse(event)
+            case Citation():
+                self.citations.append(event)
+            case Done():
+                self.finish, self.stop_sequence = event.reason, event.stop_sequence
 
     def text(self, event: Text) -> None:
         self._text.append(event.text)
@@ -142,22 +176,20 @@ class Gathered:
         self.usage: Usage | None = None
         self.choices: dict[int, GatheredChoice] = {}
         self.vectors: list[Vector] = []
+        self.ranked: list[Ranked] = []
+        self.counted: int | None = None
 
     def add(self, events: Sequence[Event]) -> None:
         for event in events:
             match event:
-                case Text():
-                    self._choice(event.index).text(event)
-                case Reasoning():
-                    self._choice(event.index).thoughts.add(event)
-                case ToolCall():
-                    self._choice(event.index).tool(event)
-                case Refusal():
-                    self._choice(event.index).refuse(event)
-                case Done():
-                    self._choice(event.index).finish = event.reason
+                case Text() | Reasoning() | ToolCall() | Refusal() | Citation() | Done():
+                    self._choice(event.index).add(event)
                 case Vector():
                     self.vectors.append(event)
+                case Ranked():
+                    self.ranked.append(event)
+                case Counted(tokens=tokens):
+                    self.counted = tokens
                 case Usage():
                     self.usage = event
                 case Start():

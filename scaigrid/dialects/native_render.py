@@ -1,6 +1,7 @@
 """Writes answers for clients of the native dialect: chunks, and enveloped chats and embeddings."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -11,21 +12,24 @@ from scaigrid.dialects.deltas import Deltas
 from scaigrid.dialects.gathering import Gathered, created, tool_calls
 from scaigrid.dialects.native_shapes import (
     AnsweredChoice,
+    AnsweredCitation,
     AnsweredMessage,
     ChatAnswer,
     ChatChunk,
+    ChatDelta,
     EmbedAnswer,
     EmbeddingVector,
     Envelope,
     EnvelopeMeta,
     TokenUsage,
 )
-from scaigrid.dialects.shapes import ChoiceDelta, ChunkChoice
+from scaigrid.dialects.shapes import ChunkChoice
 from scaigrid.dialects.vectors import spelled
 from scaigrid.pricing import to_decimal
-from scaigrid.types import Event, Start, Usage
+from scaigrid.types import Citation, Event, Start, Usage
 
 DONE = b"data: [DONE]\n\n"
+T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -35,7 +39,7 @@ class ChatStream:
     def __init__(self, call: Call, answered: Answered) -> None:
         self._call = call
         self._answered = answered
-        self._deltas = Deltas(ChoiceDelta, answered)
+        self._deltas = Deltas(ChatDelta, answered, cited)
         self._id = ""
         self._created = 0
 
@@ -53,7 +57,7 @@ class ChatStream:
         cost: str | UnsetType = UNSET,
     ) -> bytes:
         if not self._id:
-            self._id = _id(self._deltas.start, self._answered)
+            self._id = answer_id(self._deltas.start, self._answered)
             self._created = created(self._deltas.start, self._answered)
         chunk = ChatChunk(
             id=self._id, model=self._call.model, created=self._created, choices=choices, usage=usage, cost=cost
@@ -83,11 +87,12 @@ class ChatPlain:
                 reasoning=choice.reasoning or UNSET,
                 tool_calls=tool_calls(choice, index, answered) or UNSET,
                 refusal=UNSET if refusal is None else refusal,
+                citations=tuple([told_citation(one) for one in choice.citations]) or UNSET,
                 provider_state=UNSET if state is None else state,
             )
             choices.append(AnsweredChoice(index, message, finish, UNSET if log_probs is None else log_probs))
         answer = ChatAnswer(
-            id=_id(gathered.start, answered),
+            id=answer_id(gathered.start, answered),
             model=self._call.model,
             created=created(gathered.start, answered),
             choices=tuple(choices),
@@ -135,6 +140,26 @@ def token_usage(usage: Usage | None) -> TokenUsage | None:
     )
 
 
-def _id(start: Start | None, answered: Answered) -> str:
+def cited(event: Citation) -> ChatDelta:
+    return ChatDelta(citations=(told_citation(event),))
+
+
+def told_citation(event: Citation) -> AnsweredCitation:
+    return AnsweredCitation(
+        url=_said(event.url),
+        title=_said(event.title),
+        quote=_said(event.quote),
+        document=_said(event.document),
+        file_id=_said(event.file_id),
+        start=_said(event.start),
+        end=_said(event.end),
+    )
+
+
+def _said(value: T | None) -> T | UnsetType:
+    return UNSET if value is None else value
+
+
+def answer_id(start: Start | None, answered: Answered) -> str:
     """The provider's own, so that its support can find the call."""
     return start.id if start is not None and start.id else answered.request_id

@@ -1,5 +1,7 @@
 """From the native dialect's requests to canonical calls."""
 
+import msgspec
+
 from scaigrid.dialects import native_shapes as shapes
 from scaigrid.dialects.canonical import (
     called_tools,
@@ -14,16 +16,19 @@ from scaigrid.dialects.forms import invalid
 from scaigrid.errors import Detail
 from scaigrid.types import (
     AudioPart,
+    CacheTime,
     Chat,
     Embed,
     FilePart,
     ImagePart,
+    JsonPart,
     Message,
     Part,
     ReasoningRequest,
     RefusalPart,
     Role,
     TextPart,
+    Tool,
 )
 
 
@@ -35,7 +40,11 @@ def chat(request: shapes.ChatRequest) -> Chat:
     if request.reasoning is not None:
         if (request.reasoning.effort is None) == (request.reasoning.budget_tokens is None):
             reader.faults.append(Detail("reasoning", "must have exactly one of effort and budget_tokens"))
-        thinking = ReasoningRequest(effort=request.reasoning.effort, budget_tokens=request.reasoning.budget_tokens)
+        thinking = ReasoningRequest(
+            effort=request.reasoning.effort,
+            budget_tokens=request.reasoning.budget_tokens,
+            summary=request.reasoning.summary,
+        )
     if reader.faults:
         raise invalid(*reader.faults)
     return Chat(
@@ -43,10 +52,11 @@ def chat(request: shapes.ChatRequest) -> Chat:
         max_tokens=request.max_tokens,
         temperature=request.temperature,
         top_p=request.top_p,
+        top_k=request.top_k,
         stop=stops(request.stop),
         seed=request.seed,
         n=request.n or 1,
-        tools=tools(request.tools),
+        tools=_tools(request.tools),
         tool_choice=tool_choice(request.tool_choice),
         parallel_tool_calls=request.parallel_tool_calls,
         response_format=response_format(request.response_format),
@@ -63,7 +73,26 @@ def chat(request: shapes.ChatRequest) -> Chat:
 def embed(request: shapes.EmbedRequest) -> Embed:
     """The canonical call."""
     texts = (request.input,) if isinstance(request.input, str) else request.input
-    return Embed(input=texts, dimensions=request.dimensions, user=request.user)
+    return Embed(
+        input=texts,
+        dimensions=request.dimensions,
+        user=request.user,
+        purpose=request.purpose,
+        provider_options=request.provider_options or {},
+    )
+
+
+def _tools(given: tuple[shapes.ChatTool, ...] | None) -> tuple[Tool, ...]:
+    return tuple(
+        [
+            msgspec.structs.replace(tool, cache=_cached(asked.cache)) if asked.cache else tool
+            for tool, asked in zip(tools(given), given or (), strict=True)
+        ]
+    )
+
+
+def _cached(wish: shapes.CacheWish) -> CacheTime | None:
+    return ("5m" if wish else None) if isinstance(wish, bool) else wish
 
 
 class _Reader:
@@ -121,17 +150,29 @@ class _Reader:
     def _part(self, part: shapes.ChatPart, path: str) -> Part:
         match part:
             case shapes.ChatTextPart(text=text, cache=cache):
-                return TextPart(text, cache)
+                return TextPart(text, _cached(cache))
             case shapes.ChatImagePart(url=url, data=data, media_type=media_type):
                 self._one_source(path, url=url, data=data)
                 self._typed_data(path, url, data, media_type)
-                return ImagePart(url=url, data=data, media_type=media_type, detail=part.detail)
+                return ImagePart(
+                    url=url, data=data, media_type=media_type, detail=part.detail, cache=_cached(part.cache)
+                )
             case shapes.ChatAudioPart(data=data, format=kind):
                 return AudioPart(data=data, format=kind)
             case shapes.ChatFilePart(file_id=file_id, url=url, data=data, media_type=media_type):
                 self._one_source(path, file_id=file_id, url=url, data=data)
                 self._typed_data(path, url, data, media_type)
-                return FilePart(file_id=file_id, url=url, data=data, media_type=media_type, filename=part.filename)
+                return FilePart(
+                    file_id=file_id,
+                    url=url,
+                    data=data,
+                    media_type=media_type,
+                    filename=part.filename,
+                    citations=part.citations,
+                    cache=_cached(part.cache),
+                )
+            case shapes.ChatJsonPart(value=value):
+                return JsonPart(value=msgspec.Raw(msgspec.json.encode(value)), cache=_cached(part.cache))
             case shapes.ChatRefusalPart(refusal=refusal):
                 return RefusalPart(refusal)
 
@@ -141,7 +182,8 @@ class _Reader:
             self.faults.append(Detail(path, f"must have exactly one of {', '.join(names)} and {last}"))
 
     def _typed_data(self, path: str, url: str | None, data: str | None, media_type: str | None) -> None:
-        if url is not None and not url.startswith(("https://", "http://")):
-            self.faults.append(Detail(f"{path}.url", "must begin with https:// or http://; content goes into data"))
+        if url is not None and not url.startswith(("https://", "http://", "s3://", "gs://")):
+            begin = "https://, http://, s3:// or gs://"
+            self.faults.append(Detail(f"{path}.url", f"must begin with {begin}; content goes into data"))
         if data is not None and media_type is None:
             self.faults.append(Detail(f"{path}.media_type", "is required beside data"))

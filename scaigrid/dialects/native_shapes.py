@@ -9,6 +9,7 @@ from scaigrid.dialects.shapes import (
     OPEN,
     AnsweredToolCall,
     AnswerShape,
+    ChoiceDelta,
     Choices,
     ChunkChoice,
     Effort,
@@ -23,15 +24,17 @@ from scaigrid.dialects.shapes import (
     Tokens,
     ToolMode,
 )
-from scaigrid.types import FinishReason
+from scaigrid.types import CacheTime, FinishReason
 
 # -- chat, the request -----------------------------------------------------------------------------------------------
+
+CacheWish = bool | CacheTime
 
 
 class ChatTextPart(RequestShape, tag="text"):
     text: str
-    cache: bool = False
-    """Ask the provider to cache the prompt up to here."""
+    cache: CacheWish = False
+    """Ask the provider to cache the prompt up to here: `true` for as long as it does, or `5m` or `1h`."""
 
 
 class ChatImagePart(RequestShape, tag="image"):
@@ -41,6 +44,7 @@ class ChatImagePart(RequestShape, tag="image"):
     data: NonEmpty | None = None
     media_type: NonEmpty | None = None
     detail: Literal["low", "high", "auto"] | None = None
+    cache: CacheWish = False
 
 
 class ChatAudioPart(RequestShape, tag="audio"):
@@ -58,13 +62,23 @@ class ChatFilePart(RequestShape, tag="file"):
     data: NonEmpty | None = None
     media_type: NonEmpty | None = None
     filename: str | None = None
+    citations: bool = False
+    """Ask the provider to cite this document where the answer rests on it."""
+    cache: CacheWish = False
+
+
+class ChatJsonPart(RequestShape, tag="json"):
+    """What a tool answered, as a JSON value: providers with structured tool results get it as it is."""
+
+    value: Any
+    cache: CacheWish = False
 
 
 class ChatRefusalPart(RequestShape, tag="refusal"):
     refusal: str
 
 
-ChatPart = ChatTextPart | ChatImagePart | ChatAudioPart | ChatFilePart | ChatRefusalPart
+ChatPart = ChatTextPart | ChatImagePart | ChatAudioPart | ChatFilePart | ChatJsonPart | ChatRefusalPart
 ChatContent = str | tuple[ChatPart, ...]
 
 
@@ -90,6 +104,8 @@ class AssistantMessage(RequestShape, tag_field="role", tag="assistant"):
     name: str | None = None
     refusal: str | None = None
     tool_calls: tuple[FunctionToolCall, ...] | None = None
+    citations: tuple[Any, ...] | None = None
+    """As the answer gave them; not sent to the provider."""
     reasoning: str | None = None
     """The model's reasoning, as the answer gave it. Not needed beside `provider_state`, which has it too."""
     provider_state: str | None = None
@@ -114,6 +130,15 @@ class ReasoningOptions(RequestShape):
 
     effort: Effort | None = None
     budget_tokens: Tokens | None = None
+    summary: Literal["auto", "concise", "detailed"] | None = None
+    """How the provider sums its reasoning up for you, where it does."""
+
+
+class ChatTool(FunctionTool, tag="function"):
+    """A tool of type `function`."""
+
+    cache: CacheWish = False
+    """Ask the provider to cache the tools up to this one."""
 
 
 class ChatRequest(RequestShape):
@@ -126,12 +151,14 @@ class ChatRequest(RequestShape):
     """The most tokens for each choice, reasoning included; cut down to the model's own bound."""
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    top_k: Tokens | None = None
+    """Choose among so many of the likeliest tokens alone."""
     stop: NonEmpty | tuple[NonEmpty, ...] | None = None
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
     n: Choices | None = None
     """How many choices to answer with."""
     stream: bool | None = None
-    tools: tuple[FunctionTool, ...] | None = None
+    tools: tuple[ChatTool, ...] | None = None
     tool_choice: ToolMode | FunctionChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: Format | None = None
@@ -154,9 +181,13 @@ class EmbedRequest(RequestShape):
     """The frontend model's slug."""
     input: NonEmpty | Annotated[tuple[NonEmpty, ...], Meta(min_length=1)]
     dimensions: Tokens | None = None
+    purpose: Literal["search_document", "search_query", "classification", "clustering"] | None = None
+    """What the vectors are for: some providers make other ones for documents than for the questions to them."""
     user: str | None = None
     metadata: Metadata | None = None
     """Tags: kept on the usage row of the call."""
+    provider_options: dict[str, dict[str, Any]] | None = None
+    """Settings of one type of provider, handed on as they are."""
 
 
 # -- answers ---------------------------------------------------------------------------------------------------------
@@ -173,6 +204,28 @@ class TokenUsage(AnswerShape):
     total_tokens: int
 
 
+class AnsweredCitation(AnswerShape, kw_only=True):
+    """The source of a piece of the content: a page by `url`, or one of the documents that were sent."""
+
+    url: str | UnsetType = UNSET
+    title: str | UnsetType = UNSET
+    quote: str | UnsetType = UNSET
+    """What the source says there."""
+    document: int | UnsetType = UNSET
+    """Which of the documents that were sent, from 0."""
+    file_id: str | UnsetType = UNSET
+    start: int | UnsetType = UNSET
+    """Where the piece begins, in characters of the content."""
+    end: int | UnsetType = UNSET
+    """Where it ends."""
+
+
+class ChatDelta(ChoiceDelta, kw_only=True):
+    """What is added to one choice."""
+
+    citations: tuple[AnsweredCitation, ...] | UnsetType = UNSET
+
+
 class AnsweredMessage(AnswerShape, kw_only=True):
     """The model's answer. Send it back as it is in the next turn."""
 
@@ -181,6 +234,8 @@ class AnsweredMessage(AnswerShape, kw_only=True):
     reasoning: str | UnsetType = UNSET
     tool_calls: tuple[AnsweredToolCall, ...] | UnsetType = UNSET
     refusal: str | UnsetType = UNSET
+    citations: tuple[AnsweredCitation, ...] | UnsetType = UNSET
+    """Where the content comes from, where the provider tells. Not needed in the next turn."""
     provider_state: str | UnsetType = UNSET
     """What the provider needs back in the next turn (thinking signatures and the like), opaque."""
 

@@ -4,20 +4,21 @@ Source: OpenAI's API reference for chat completions, embeddings and errors.
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Final
 
 import msgspec
 from msgspec import UNSET
 
 from scaigrid.asgi import Headers
 from scaigrid.call import Call
-from scaigrid.dialect import Answered, Renderer
-from scaigrid.dialects import openai_request
+from scaigrid.dialect import Answered, Renderer, Resource
+from scaigrid.dialects import openai_completions, openai_request, openai_responses
 from scaigrid.dialects.faults import Harmless
-from scaigrid.dialects.forms import Form, invalid, members, once
+from scaigrid.dialects.forms import Form, every_fault, invalid, members, once
 from scaigrid.dialects.headers import JSON, limit_headers
 from scaigrid.dialects.openai_render import ChatPlain, ChatStream, Embeddings
+from scaigrid.dialects.openai_responses_render import InputTokens, ResponsePlain, ResponseStream
 from scaigrid.dialects.openai_shapes import (
     ChatCompletionRequest,
     ChatHead,
@@ -28,7 +29,7 @@ from scaigrid.dialects.openai_shapes import (
     OpenAIErrorDetail,
 )
 from scaigrid.errors import Detail, GatewayError
-from scaigrid.types import Chat, Embed, Operation
+from scaigrid.types import Chat, Embed, Operation, Rerank
 
 _SAYS_NOTHING: Final[Harmless] = {
     "annotations": ([],),
@@ -58,17 +59,21 @@ class OpenAI:
     prefix: ClassVar[str] = "/oai/v1"
     operations: ClassVar[Mapping[str, Operation]] = {
         "/oai/v1/chat/completions": "chat",
+        "/oai/v1/completions": "chat",
         "/oai/v1/embeddings": "embed",
+        openai_responses.PATH: "chat",
+        openai_responses.SIZE_PATH: "count_tokens",
     }
+    resources: ClassVar[Mapping[str, Mapping[str, Resource]]] = openai_responses.RESOURCES
+    key_header: ClassVar[bytes | None] = None
+    id_header: ClassVar[bytes | None] = None
+    forwarded: ClassVar[frozenset[bytes]] = frozenset()
 
-    def decode(self, operation: Operation, body: bytes) -> Call:
-        found = members(body)
-        return _chat(body, found) if operation == "chat" else _embeddings(body, found)
+    def decode(self, path: str, body: bytes) -> Call:
+        return _DECODERS[path](body, members(body))
 
     def renderer(self, call: Call, answered: Answered) -> Renderer:
-        if call.operation == "embed":
-            return Embeddings(call)
-        return ChatStream(call, answered) if call.stream else ChatPlain(call, answered)
+        return _RENDERERS[call.surface, call.stream](call, answered)
 
     def error(self, error: GatewayError, request_id: str) -> tuple[Headers, bytes]:
         return [JSON, *error.response_headers()], _error_body(error, request_id)
@@ -101,7 +106,7 @@ def _chat(body: bytes, found: Mapping[str, msgspec.Raw]) -> Call:
     try:
         head = _chat_head.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise invalid(*_every_fault(_CHAT, body, error), *_two_bounds(found)) from None
+        raise invalid(*every_fault(_CHAT, body, error), *_two_bounds(found)) from None
     bound, field = head.max_completion_tokens, "max_completion_tokens"
     if bound is None:
         bound, field = head.max_tokens, "max_tokens"
@@ -109,12 +114,13 @@ def _chat(body: bytes, found: Mapping[str, msgspec.Raw]) -> Call:
         raise invalid(*_two_bounds(found))
     options = head.stream_options
 
-    def canonical() -> Chat | Embed:
+    def canonical() -> Chat | Embed | Rerank:
         return openai_request.chat(*_CHAT.read(body, found))
 
     return Call(
         dialect=OpenAI.name,
         operation="chat",
+        surface="openai/chat",
         model=head.model,
         body=body,
         members=found,
@@ -132,16 +138,17 @@ def _embeddings(body: bytes, found: Mapping[str, msgspec.Raw]) -> Call:
     try:
         head = _embeddings_head.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise invalid(*_every_fault(_EMBEDDINGS, body, error)) from None
+        raise invalid(*every_fault(_EMBEDDINGS, body, error)) from None
     if memoryview(head.input)[0] not in b'["':
         raise invalid(*_EMBEDDINGS.faults(body))
 
-    def canonical() -> Chat | Embed:
+    def canonical() -> Chat | Embed | Rerank:
         return openai_request.embed(*_EMBEDDINGS.read(body, found))
 
     return Call(
         dialect=OpenAI.name,
         operation="embed",
+        surface="openai/embeddings",
         model=head.model,
         body=body,
         members=found,
@@ -149,13 +156,30 @@ def _embeddings(body: bytes, found: Mapping[str, msgspec.Raw]) -> Call:
     )
 
 
-def _every_fault(form: Form[Any], body: bytes, error: Exception) -> list[Detail]:
-    return form.faults(body) or [Detail("body", str(error))]
-
-
 def _two_bounds(found: Mapping[str, msgspec.Raw]) -> list[Detail]:
     given = [name for name in ("max_tokens", "max_completion_tokens") if bytes(found.get(name, b"null")) != b"null"]
     return [Detail(given[1], f"cannot be given together with {given[0]}")] if len(given) > 1 else []
+
+
+_DECODERS: Final[Mapping[str, Callable[[bytes, Mapping[str, msgspec.Raw]], Call]]] = {
+    "/oai/v1/chat/completions": _chat,
+    "/oai/v1/completions": openai_completions.decode,
+    "/oai/v1/embeddings": _embeddings,
+    openai_responses.PATH: openai_responses.decode,
+    openai_responses.SIZE_PATH: openai_responses.decode_size,
+}
+"""By path."""
+_RENDERERS: Final[Mapping[tuple[str, bool], Callable[[Call, Answered], Renderer]]] = {
+    ("openai/chat", False): ChatPlain,
+    ("openai/chat", True): ChatStream,
+    (openai_completions.SURFACE, False): openai_completions.CompletionPlain,
+    (openai_completions.SURFACE, True): openai_completions.CompletionStream,
+    ("openai/embeddings", False): Embeddings,
+    (openai_responses.SURFACE, False): ResponsePlain,
+    (openai_responses.SURFACE, True): ResponseStream,
+    (openai_responses.SIZE, False): InputTokens,
+}
+"""By surface, plain or streamed."""
 
 
 def _error_body(error: GatewayError, request_id: str) -> bytes:

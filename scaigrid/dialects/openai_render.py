@@ -11,6 +11,7 @@ from scaigrid.dialect import Answered
 from scaigrid.dialects.deltas import Deltas
 from scaigrid.dialects.gathering import Gathered, created, tool_calls
 from scaigrid.dialects.openai_shapes import (
+    Annotation,
     ChatCompletion,
     ChatCompletionChoice,
     ChatCompletionChunk,
@@ -22,10 +23,11 @@ from scaigrid.dialects.openai_shapes import (
     EmbeddingList,
     EmbeddingsUsage,
     PromptTokensDetails,
+    URLCitation,
 )
 from scaigrid.dialects.shapes import ChunkChoice
 from scaigrid.dialects.vectors import spelled
-from scaigrid.types import Embed, Event, Start, Usage
+from scaigrid.types import Citation, Embed, Event, Start, Usage
 
 DONE: Final = b"data: [DONE]\n\n"
 _encode = msgspec.json.Encoder().encode
@@ -37,7 +39,7 @@ class ChatStream:
     def __init__(self, call: Call, answered: Answered) -> None:
         self._call = call
         self._answered = answered
-        self._deltas = Deltas(ChatCompletionDelta, answered)
+        self._deltas = Deltas(ChatCompletionDelta, answered, _cited)
         self._id = ""
         self._created = 0
 
@@ -87,6 +89,7 @@ class ChatPlain:
                 refusal=choice.refusal,
                 reasoning_content=choice.reasoning or UNSET,
                 tool_calls=tool_calls(choice, index, answered) or UNSET,
+                annotations=tuple([found for one in choice.citations if (found := _annotation(one))]) or UNSET,
                 provider_state=UNSET if state is None else state,
             )
             choices.append(
@@ -105,7 +108,7 @@ class ChatPlain:
 class Embeddings:
     """The list of vectors, in the spelling that the caller asked for."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, answered: Answered) -> None:
         self._call = call
         self._gathered = Gathered()
 
@@ -141,6 +144,18 @@ def completion_usage(usage: Usage) -> CompletionUsage:
         ),
         completion_tokens_details=CompletionTokensDetails(reasoning_tokens=usage.reasoning),
     )
+
+
+def _cited(event: Citation) -> ChatCompletionDelta | None:
+    annotation = _annotation(event)
+    return None if annotation is None else ChatCompletionDelta(annotations=(annotation,))
+
+
+def _annotation(event: Citation) -> Annotation | None:
+    """None for what is no page: this dialect has no word for a place in a document."""
+    if event.url is None:
+        return None
+    return Annotation(url_citation=URLCitation(event.start or 0, event.end or 0, event.url, event.title or ""))
 
 
 def _id(start: Start | None, answered: Answered) -> str:

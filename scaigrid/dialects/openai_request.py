@@ -1,14 +1,15 @@
 """From the OpenAI dialect's requests to canonical calls."""
 
-import base64
 from collections.abc import Sequence
 from typing import Final, get_args
-from urllib.parse import unquote_to_bytes
+
+import msgspec
 
 from scaigrid.dialects import openai_shapes as shapes
 from scaigrid.dialects.canonical import (
     called_tools,
     check_part,
+    data_url,
     reasoning,
     response_format,
     stops,
@@ -21,6 +22,7 @@ from scaigrid.dialects.shapes import Effort
 from scaigrid.errors import Detail
 from scaigrid.types import (
     AudioPart,
+    CacheTime,
     Chat,
     Embed,
     FilePart,
@@ -31,8 +33,10 @@ from scaigrid.types import (
     RefusalPart,
     Role,
     TextPart,
+    Tool,
 )
 
+_CACHE_TIMES: Final[dict[str, CacheTime]] = {"5m": "5m", "1h": "1h"}
 _EFFORTS: Final[dict[str, Effort]] = {effort: effort for effort in get_args(Effort)}
 
 
@@ -55,7 +59,7 @@ def chat(request: shapes.ChatCompletionRequest, unknown: Sequence[str]) -> Chat:
         stop=stops(request.stop),
         seed=request.seed,
         n=request.n or 1,
-        tools=tools(request.tools),
+        tools=reader.tools(request.tools),
         tool_choice=tool_choice(request.tool_choice),
         parallel_tool_calls=request.parallel_tool_calls,
         response_format=response_format(request.response_format),
@@ -64,7 +68,9 @@ def chat(request: shapes.ChatCompletionRequest, unknown: Sequence[str]) -> Chat:
         top_logprobs=request.top_logprobs,
         presence_penalty=request.presence_penalty,
         frequency_penalty=request.frequency_penalty,
-        user=request.user,
+        user=request.safety_identifier or request.user,
+        top_k=request.top_k,
+        provider_options=request.provider_options or {},
         unknown=tuple(reader.unknown),
     )
 
@@ -162,23 +168,42 @@ class _Reader:
                 return TextPart(part.text, cache=self._cached(part, path))
             case shapes.OpenAIImagePart(image_url=image):
                 if not image.url.startswith("data:"):
-                    return ImagePart(url=image.url, detail=image.detail)
-                media_type, data = self._data_url(image.url, f"{path}.image_url.url")
-                return ImagePart(data=data, media_type=media_type, detail=image.detail)
+                    return ImagePart(url=image.url, detail=image.detail, cache=self._marked(part.cache_control, path))
+                media_type, data = data_url(image.url, f"{path}.image_url.url", self.faults)
+                cache = self._marked(part.cache_control, path)
+                return ImagePart(data=data, media_type=media_type, detail=image.detail, cache=cache)
             case shapes.OpenAIAudioPart(input_audio=audio):
                 return AudioPart(data=audio.data, format=audio.format)
             case shapes.OpenAIFilePart(file=file):
-                return self._file(file, f"{path}.file")
+                found = self._file(file, f"{path}.file")
+                cache = self._marked(part.cache_control, path)
+                return found if found is None or cache is None else msgspec.structs.replace(found, cache=cache)
             case shapes.OpenAIRefusalPart(refusal=refusal):
                 return RefusalPart(refusal)
 
-    def _cached(self, part: shapes.OpenAITextPart, path: str) -> bool:
-        control, end = part.cache_control, part.prompt_cache_breakpoint
-        if control is not None and control.ttl not in (None, "5m"):
-            self.unknown.append(f"{path}.cache_control.ttl")
+    def _cached(self, part: shapes.OpenAITextPart, path: str) -> CacheTime | None:
+        marked, end = self._marked(part.cache_control, path), part.prompt_cache_breakpoint
         if end is not None and end.ttl is not None:
             self.unknown.append(f"{path}.prompt_cache_breakpoint.ttl")
-        return control is not None or end is not None
+        return marked or (None if end is None else "5m")
+
+    def _marked(self, control: shapes.CacheControl | None, path: str) -> CacheTime | None:
+        if control is None:
+            return None
+        found = _CACHE_TIMES.get(control.ttl or "5m")
+        if found is None:
+            self.unknown.append(f"{path}.cache_control.ttl")
+        return found
+
+    def tools(self, given: Sequence[shapes.ChatCompletionTool] | None) -> tuple[Tool, ...]:
+        return tuple(
+            [
+                tool
+                if (cache := self._marked(asked.cache_control, f"tools[{place}]")) is None
+                else msgspec.structs.replace(tool, cache=cache)
+                for place, (tool, asked) in enumerate(zip(tools(given), given or (), strict=True))
+            ]
+        )
 
     def _file(self, file: shapes.InputFile, path: str) -> FilePart | None:
         data = file.file_data
@@ -188,18 +213,8 @@ class _Reader:
         if data is None:
             return FilePart(file_id=file.file_id, filename=file.filename)
         if data.startswith("data:"):
-            media_type, data = self._data_url(data, f"{path}.file_data")
+            media_type, data = data_url(data, f"{path}.file_data", self.faults)
             return FilePart(data=data, media_type=media_type, filename=file.filename)
         if data.startswith(("https://", "http://")):
             return FilePart(url=data, filename=file.filename)
         return FilePart(data=data, filename=file.filename)
-
-    def _data_url(self, url: str, path: str) -> tuple[str, str]:
-        """Media type and base64 of a `data:` URL (RFC 2397)."""
-        head, _, data = url.removeprefix("data:").partition(",")
-        media_type, *parameters = head.split(";")
-        if not data or "/" not in media_type:
-            self.faults.append(Detail(path, "is not a data URL with a media type and data"))
-        elif "base64" not in parameters:
-            data = base64.b64encode(unquote_to_bytes(data)).decode()
-        return media_type, data

@@ -5,7 +5,7 @@ for (`logit_bias`, `store`, `prediction` ...) has no field here: such fields pas
 dialect too, and are refused by name where it does not.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -62,6 +62,7 @@ class ImageURL(RequestShape):
 
 class OpenAIImagePart(RequestShape, tag="image_url"):
     image_url: ImageURL
+    cache_control: CacheControl | None = None
 
 
 class InputAudio(RequestShape):
@@ -85,6 +86,7 @@ class InputFile(RequestShape):
 
 class OpenAIFilePart(RequestShape, tag="file"):
     file: InputFile
+    cache_control: CacheControl | None = None
 
 
 class OpenAIRefusalPart(RequestShape, tag="refusal"):
@@ -117,6 +119,8 @@ class OpenAIAssistantMessage(RequestShape, tag_field="role", tag="assistant"):
     name: str | None = None
     refusal: str | None = None
     tool_calls: tuple[FunctionToolCall, ...] | None = None
+    annotations: tuple[Any, ...] | None = None
+    """As the answer gave them; providers of other dialects are not sent them."""
     reasoning_content: str | None = None
     """The model's reasoning, as the answer gave it. Not needed beside `provider_state`, which has it too."""
     provider_state: str | None = None
@@ -153,6 +157,12 @@ class StreamOptions(RequestShape):
     """Send one more chunk at the end, with the usage of the call."""
 
 
+class ChatCompletionTool(FunctionTool, tag="function"):
+    """A tool of type `function`."""
+
+    cache_control: CacheControl | None = None
+
+
 class ChatCompletionRequest(RequestShape):
     """A chat completion. Fields that are not listed are sent on to providers of this dialect."""
 
@@ -171,7 +181,7 @@ class ChatCompletionRequest(RequestShape):
     top_p: float | None = None
     stop: str | tuple[str, ...] | None = None
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
-    tools: tuple[FunctionTool, ...] | None = None
+    tools: tuple[ChatCompletionTool, ...] | None = None
     tool_choice: ToolMode | FunctionChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: Format | None = None
@@ -181,6 +191,15 @@ class ChatCompletionRequest(RequestShape):
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     user: str | None = None
+    safety_identifier: str | None = None
+    """The successor of `user`."""
+    prompt_cache_key: str | None = None
+    """A hint, as is `prompt_cache_retention`: providers of other dialects are not sent them."""
+    prompt_cache_retention: str | None = None
+    top_k: Tokens | None = None
+    """An extension of many providers of this dialect: choose among so many of the likeliest tokens alone."""
+    provider_options: dict[str, dict[str, Any]] | None = None
+    """Ours: settings of one type of provider that speaks another dialect, handed on as they are."""
 
 
 class AnyObject(msgspec.Struct, frozen=True, gc=False):
@@ -226,6 +245,20 @@ class CompletionUsage(AnswerShape):
     completion_tokens_details: CompletionTokensDetails
 
 
+class URLCitation(AnswerShape):
+    """A page, and the piece of the content that comes from it, in characters."""
+
+    start_index: int
+    end_index: int
+    url: str
+    title: str
+
+
+class Annotation(AnswerShape, kw_only=True):
+    type: Literal["url_citation"] = "url_citation"
+    url_citation: URLCitation
+
+
 class ChatCompletionMessage(AnswerShape, kw_only=True):
     """The model's answer. Send it back as it is in the next turn."""
 
@@ -234,6 +267,8 @@ class ChatCompletionMessage(AnswerShape, kw_only=True):
     refusal: str | None = None
     reasoning_content: str | UnsetType = UNSET
     tool_calls: tuple[AnsweredToolCall, ...] | UnsetType = UNSET
+    annotations: tuple[Annotation, ...] | UnsetType = UNSET
+    """Pages that the content rests on."""
     provider_state: str | UnsetType = UNSET
     """What the provider needs back in the next turn (thinking signatures and the like), opaque."""
 
@@ -258,6 +293,8 @@ class ChatCompletion(AnswerShape, kw_only=True):
 
 class ChatCompletionDelta(ChoiceDelta):
     """What is added to one choice."""
+
+    annotations: tuple[Annotation, ...] | UnsetType = UNSET
 
     reasoning: str | UnsetType = msgspec.field(default=UNSET, name="reasoning_content")
 

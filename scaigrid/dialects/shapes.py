@@ -106,7 +106,7 @@ class JsonSchemaFormat(RequestShape, tag="json_schema"):
 
 Format = TextFormat | JsonObjectFormat | JsonSchemaFormat
 ToolMode = Literal["auto", "none", "required"]
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 # -- answers ---------------------------------------------------------------------------------------------------------

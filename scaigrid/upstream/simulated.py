@@ -31,7 +31,7 @@ NOTICE: Final = "This is ScaiGrid's simulator; no model was called."
 CREATED: Final = 1_735_689_600
 """2025-01-01: the simulator has no clock, so that an answer can be compared with one of yesterday."""
 
-MODELS: Final = ("simulated-chat-1", "simulated-embed-1")
+MODELS: Final = ("simulated-chat-1", "simulated-embed-1", "simulated-rerank-1")
 """What it lists. It answers to any other name as well."""
 DIMENSIONS: Final = 1_536
 MOST_DIMENSIONS: Final = 4_096

@@ -19,14 +19,15 @@ from scaigrid.adapter import UpstreamRequest
 from scaigrid.dialect import Renderer
 from scaigrid.dialects.openai import OpenAI
 from scaigrid.errors import Code, Detail, GatewayError
-from scaigrid.types import Chat, Event, Operation
+from scaigrid.types import Chat, Event, Rerank
 from scaigrid.upstream.port import UpstreamResponse, UpstreamTooLarge
 from scaigrid.upstream.simulated import CREATED, MODELS, chat_steps, embed_events
+from scaigrid.upstream.simulated_rerank import ranked
 
 PACE: Final = "x-simulator-tokens-per-second"
 """A header of the request: tokens of each choice in a second, from 0.001 to 1000000. Left out: no waiting."""
 
-_OPERATIONS: Final[Mapping[str, Operation]] = {"/chat/completions": "chat", "/embeddings": "embed"}
+_PATHS: Final = ("/chat/completions", "/embeddings")
 _DOCUMENTED: Final = frozenset(
     {
         "audio",
@@ -146,14 +147,19 @@ class SimulatorUpstream:
         path = urlsplit(request.url).path
         if request.method == "GET" and path.endswith("/models"):
             return SimulatedResponse(200, "application/json", iter([(0.0, _LIST)]), self._sleep)
-        operation = _operation(path)
-        if operation is None or request.method != "POST":
+        if request.method == "POST" and path.endswith("/rerank"):
+            answer = ranked(request.body, _name(request))
+            return SimulatedResponse(200, "application/json", iter([(_pause(request), answer)]), self._sleep)
+        asked_at = next((end for end in _PATHS if path.endswith(end)), None)
+        if asked_at is None or request.method != "POST":
             raise GatewayError(Code.NOT_FOUND, f"Invalid URL ({request.method} {path})")
         pause = _pause(request)
-        call = _DIALECT.decode(operation, request.body)
+        call = _DIALECT.decode(_DIALECT.prefix + asked_at, request.body)
         asked = call.canonical()
-        _refuse_unknown(asked.unknown)
-        name = hashlib.sha256(request.body).hexdigest()[:32]
+        if isinstance(asked, Rerank):
+            raise GatewayError(Code.NOT_FOUND, f"Invalid URL ({request.method} {path})")
+        _refuse_unknown([*asked.unknown, *(("top_k",) if isinstance(asked, Chat) and asked.top_k is not None else ())])
+        name = _name(request)
         steps = chat_steps(asked, name) if isinstance(asked, Chat) else [embed_events(asked)]
         pieces = _pieces(_DIALECT.renderer(call, _Answered(name)), steps, pause)
         if call.stream:
@@ -174,11 +180,9 @@ class SimulatorUpstream:
         return SimulatedResponse(status, "application/json", iter([(0.0, body)]), self._sleep)
 
 
-def _operation(path: str) -> Operation | None:
-    for end, operation in _OPERATIONS.items():
-        if path.endswith(end):
-            return operation
-    return None
+def _name(request: UpstreamRequest) -> str:
+    """What the ids of the answer are made of."""
+    return hashlib.sha256(request.body).hexdigest()[:32]
 
 
 def _pieces(renderer: Renderer, steps: Sequence[Sequence[Event]], pause: float) -> Iterator[Piece]:

@@ -5,12 +5,29 @@ from scaigrid import provider_state
 from scaigrid.dialects.deltas import Deltas
 from scaigrid.dialects.openai_shapes import ChatCompletionDelta
 from scaigrid.dialects.shapes import ChoiceDelta, ChunkChoice, FunctionDelta, ToolCallDelta
-from scaigrid.types import Done, Event, Reasoning, ReasoningPart, Refusal, Start, Text, ToolCall, Usage, Vector
+from scaigrid.types import (
+    Citation,
+    Done,
+    Event,
+    Reasoning,
+    ReasoningPart,
+    Refusal,
+    Start,
+    Text,
+    ToolCall,
+    Usage,
+    Vector,
+)
 from tests.harness.answers import Answered, answers
 
 
+def uncited(citation: Citation) -> ChoiceDelta | None:
+    """A dialect without a word for sources."""
+    return None
+
+
 def deltas(*events: Event) -> list[ChunkChoice]:
-    return Deltas(ChoiceDelta, Answered()).choices(events)
+    return Deltas(ChoiceDelta, Answered(), uncited).choices(events)
 
 
 def test_the_role_comes_once_and_the_end_once() -> None:
@@ -76,12 +93,12 @@ def test_log_probabilities_go_with_their_piece() -> None:
 
 
 def test_the_delta_is_of_the_dialects_own_shape() -> None:
-    (choice,) = Deltas(ChatCompletionDelta, Answered()).choices([Text("a")])
+    (choice,) = Deltas(ChatCompletionDelta, Answered(), uncited).choices([Text("a")])
     assert type(choice.delta) is ChatCompletionDelta
 
 
 def test_start_and_usage_are_kept_for_the_frames() -> None:
-    made = Deltas(ChoiceDelta, Answered())
+    made = Deltas(ChoiceDelta, Answered(), uncited)
     made.choices([Start("x", 5), Usage(input=1)])
     made.choices([Usage(input=2)])
     assert (made.start, made.usage) == (Start("x", 5), Usage(input=2))

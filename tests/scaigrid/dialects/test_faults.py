@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Meta, inspect
 
+from scaigrid.dialects.anthropic_shapes import AnthropicRequest
 from scaigrid.dialects.faults import MOST, examine
 from scaigrid.dialects.native_shapes import ChatRequest, EmbedRequest
 from scaigrid.dialects.openai_shapes import ChatCompletionRequest, EmbeddingsRequest
@@ -115,6 +116,25 @@ def test_where_unknown_fields_are_open_they_are_listed_and_taken_out() -> None:
     assert msgspec.convert(value, Home).pets == (Dog(), Cat("Tib"))
 
 
+def test_what_lacks_something_that_is_unknown_is_unknown_altogether() -> None:
+    """A picture from a source that nobody knows is no picture: without it the rest can still be understood."""
+
+    class Known(msgspec.Struct, tag="known"):
+        pass
+
+    class Picture(msgspec.Struct, tag="picture"):
+        source: Known
+
+    class Wall(msgspec.Struct):
+        pictures: list[Picture]
+
+    value = {"pictures": [{"type": "picture", "source": {"type": "new"}}, {"type": "picture"}]}
+    findings = examine(value, inspect.type_info(Wall), {})
+    assert findings.unknown == ["pictures[0].source.type"]
+    assert [fault.field for fault in findings.faults] == ["pictures[1].source"]
+    assert value == {"pictures": [{"type": "picture"}]}
+
+
 def test_a_role_is_never_open() -> None:
     findings = examine({"owner": "x", "visitor": {"role": "thief"}}, HOME, {})
     assert [fault.field for fault in findings.faults] == ["visitor.role"]
@@ -127,7 +147,14 @@ def test_no_list_of_faults_is_endless() -> None:
 
 # -- msgspec decides, the walk explains ------------------------------------------------------------------------------
 
-_REQUESTS: list[type[msgspec.Struct]] = [Home, ChatRequest, EmbedRequest, ChatCompletionRequest, EmbeddingsRequest]
+_REQUESTS: list[type[msgspec.Struct]] = [
+    Home,
+    ChatRequest,
+    EmbedRequest,
+    ChatCompletionRequest,
+    EmbeddingsRequest,
+    AnthropicRequest,
+]
 _WORDS = st.sampled_from(
     [
         *("type", "role", "content", "text", "model", "messages", "system", "user", "assistant", "tool", "function"),
@@ -184,6 +211,19 @@ _GOOD: dict[type[msgspec.Struct], dict[str, Any]] = {
         "n": 2,
     },
     EmbeddingsRequest: {"model": "m", "input": [[1, 2], [3]], "encoding_format": "base64"},
+    AnthropicRequest: {
+        "model": "m",
+        "max_tokens": 9,
+        "messages": [
+            {"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": "https://x"}}]},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "f", "input": {}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": "x"}]},
+        ],
+        "system": [{"type": "text", "text": "x", "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
+        "tools": [{"name": "f", "input_schema": {}}],
+        "tool_choice": {"type": "tool", "name": "f"},
+        "thinking": {"type": "enabled", "budget_tokens": 5},
+    },
 }
 
 

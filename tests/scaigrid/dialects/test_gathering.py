@@ -6,7 +6,21 @@ import pytest
 from scaigrid import provider_state
 from scaigrid.dialects.gathering import Gathered, Thoughts, created, tool_call_id, tool_calls
 from scaigrid.errors import Code, GatewayError
-from scaigrid.types import Done, Event, Reasoning, ReasoningPart, Refusal, Start, Text, ToolCall, Usage, Vector
+from scaigrid.types import (
+    Citation,
+    Counted,
+    Done,
+    Event,
+    Ranked,
+    Reasoning,
+    ReasoningPart,
+    Refusal,
+    Start,
+    Text,
+    ToolCall,
+    Usage,
+    Vector,
+)
 from tests.harness.answers import Answered
 
 
@@ -49,7 +63,38 @@ def test_what_nobody_signed_is_a_part_of_its_own() -> None:
     assert parts() == ()
 
 
+def test_a_signature_of_something_else_takes_no_thought_with_it() -> None:
+    assert parts(
+        Reasoning(text="Hm.", provider="google"),
+        Reasoning(signature="s1", provider="google", signs="call", call_id="c"),
+        Reasoning(signature="s2", provider="google", signs="text"),
+    ) == (
+        ReasoningPart(text="Hm.", provider="google"),
+        ReasoningPart(signature="s1", provider="google", signs="call", call_id="c"),
+        ReasoningPart(signature="s2", provider="google", signs="text"),
+    )
+
+
+def test_a_thought_keeps_the_name_that_its_provider_gave_it() -> None:
+    assert parts(Reasoning(text="Hm.", provider="openai"), Reasoning(signature="s", id="rs_1", provider="openai")) == (
+        ReasoningPart(text="Hm.", signature="s", provider="openai", id="rs_1"),
+    )
+
+
 # -- whole answers ---------------------------------------------------------------------------------------------------
+
+
+def test_what_is_beside_the_text_is_gathered_too() -> None:
+    made = gathered(
+        Text("a"),
+        Citation(url="https://x", start=0, end=1),
+        Done("stop", stop_sequence="END"),
+        Ranked(1, 0.5),
+        Counted(7),
+    )
+    ((_, choice, _),) = made.ended()
+    assert choice.citations == [Citation(url="https://x", start=0, end=1)]
+    assert (choice.stop_sequence, made.ranked, made.counted) == ("END", [Ranked(1, 0.5)], 7)
 
 
 def test_choices_come_in_their_order_whatever_came_first() -> None:

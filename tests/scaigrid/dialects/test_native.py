@@ -9,15 +9,16 @@ from scaigrid.asgi import Headers
 from scaigrid.call import Call
 from scaigrid.dialects.native import Native
 from scaigrid.errors import Code, Detail, GatewayError
-from scaigrid.types import Chat, Embed, Operation
+from scaigrid.types import Chat, Embed, Operation, Rerank
 from tests.harness.answers import frames
 
 DIALECT = Native()
+PATHS = {"chat": "/v1/inference/chat", "embed": "/v1/inference/embed"}
 CHAT: dict[str, Any] = {"model": "scailabs/x", "messages": [{"role": "user", "content": "Hi"}]}
 
 
 def decode(operation: Operation, body: dict[str, Any]) -> Call:
-    return DIALECT.decode(operation, json.dumps(body).encode())
+    return DIALECT.decode(PATHS[operation], json.dumps(body).encode())
 
 
 def test_a_call_that_says_little() -> None:
@@ -102,14 +103,14 @@ def test_every_fault_is_a_detail(operation: Operation, body: dict[str, Any], det
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"model":"a","model":"a"}', b'{"a":"\xff"}'], ids=range(4))
 def test_a_body_that_is_none_is_refused(body: bytes) -> None:
     with pytest.raises(GatewayError) as caught:
-        DIALECT.decode("chat", body)
+        DIALECT.decode("/v1/inference/chat", body)
     assert caught.value.code is Code.VALIDATION_ERROR
 
 
 def test_absurd_nesting_is_refused() -> None:
     deep = b'{"a":' * 50_000 + b"1" + b"}" * 50_000
     with pytest.raises(GatewayError) as caught:
-        DIALECT.decode("chat", b'{"model":"m","messages":[],"provider_options":%b}' % deep)
+        DIALECT.decode("/v1/inference/chat", b'{"model":"m","messages":[],"provider_options":%b}' % deep)
     assert caught.value.details == (Detail("body", "is nested too deeply"),)
 
 
@@ -132,9 +133,9 @@ _json: st.SearchStrategy[Any] = st.recursive(
     ),
 )
 def test_no_body_brings_anything_but_a_call_or_a_refusal(operation: Operation, body: bytes) -> None:
-    asked: Chat | Embed | GatewayError
+    asked: Chat | Embed | Rerank | GatewayError
     try:
-        asked = DIALECT.decode(operation, body).canonical()
+        asked = DIALECT.decode(PATHS[operation], body).canonical()
     except GatewayError as error:
         asked = error
     if isinstance(asked, GatewayError):

@@ -8,7 +8,19 @@ from hypothesis import given, settings
 from scaigrid import provider_state
 from scaigrid.dialects.native import Native
 from scaigrid.dialects.native_render import token_usage
-from scaigrid.types import Done, Event, Reasoning, ReasoningPart, Refusal, Start, Text, ToolCall, Usage, Vector
+from scaigrid.types import (
+    Citation,
+    Done,
+    Event,
+    Reasoning,
+    ReasoningPart,
+    Refusal,
+    Start,
+    Text,
+    ToolCall,
+    Usage,
+    Vector,
+)
 from tests.harness.answers import Answered, answers, chunks, gather, last_usage, told, whole
 
 DIALECT = Native()
@@ -33,7 +45,7 @@ USAGE = (
 def render(events: Sequence[Event], **body: Any) -> bytes:
     asked: dict[str, Any] = {"model": "scailabs/x", "messages": [{"role": "user", "content": "Hi"}], **body}
     answered = Answered(cost=0)
-    renderer = DIALECT.renderer(DIALECT.decode("chat", json.dumps(asked).encode()), answered)
+    renderer = DIALECT.renderer(DIALECT.decode("/v1/inference/chat", json.dumps(asked).encode()), answered)
     rendered = [renderer.render([event]) for event in events]
     # Known only now, when the usage is
     answered.cost = 420_000
@@ -112,11 +124,29 @@ def test_every_message_can_be_sent_back_as_it_came(events: list[Event]) -> None:
         message = choice["message"]
         if message["content"] is not None or any(message.get(name) for name in ("refusal", "reasoning", "tool_calls")):
             body = json.dumps({"model": "m", "messages": [message]}).encode()
-            assert DIALECT.decode("chat", body).model == "m"
+            assert DIALECT.decode("/v1/inference/chat", body).model == "m"
+
+
+CITED: list[Event] = [
+    Text("Sky is blue."),
+    Citation(url="https://x", title="X", quote="blue", start=0, end=12),
+    Citation(document=0, start=0, end=3),
+    Done("stop"),
+]
+CITATIONS = [
+    {"url": "https://x", "title": "X", "quote": "blue", "start": 0, "end": 12},
+    {"document": 0, "start": 0, "end": 3},
+]
+
+
+def test_sources_are_told_plain_and_streamed() -> None:
+    assert json.loads(render(CITED))["data"]["choices"][0]["message"]["citations"] == CITATIONS
+    deltas = [choice["delta"] for chunk in chunks(render(CITED, stream=True)) for choice in chunk["choices"]]
+    assert [one for delta in deltas for one in delta.get("citations", ())] == CITATIONS
 
 
 def test_embeddings_are_numbers_in_the_order_of_the_input() -> None:
-    call = DIALECT.decode("embed", b'{"model":"scailabs/e","input":["a","b"]}')
+    call = DIALECT.decode("/v1/inference/embed", b'{"model":"scailabs/e","input":["a","b"]}')
     renderer = DIALECT.renderer(call, Answered())
     vectors: list[Event] = [
         Vector(1, msgspec.Raw(b'"AACAPwAAIMA="')),

@@ -1,6 +1,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from scaigrid import provider_state
@@ -13,6 +14,7 @@ from scaigrid.types import (
     Embed,
     FilePart,
     ImagePart,
+    JsonPart,
     Message,
     ReasoningPart,
     ReasoningRequest,
@@ -28,7 +30,9 @@ USER = {"role": "user", "content": "Hi"}
 
 
 def chat(*messages: dict[str, Any], **more: Any) -> Chat:
-    call = DIALECT.decode("chat", json.dumps({"model": "m", "messages": messages or [USER], **more}).encode())
+    call = DIALECT.decode(
+        "/v1/inference/chat", json.dumps({"model": "m", "messages": messages or [USER], **more}).encode()
+    )
     made = call.canonical()
     assert isinstance(made, Chat)
     return made
@@ -88,7 +92,7 @@ def test_a_call_that_says_everything() -> None:
     )
     assert made == Chat(
         messages=(
-            Message(role="system", content=(TextPart("Be kind.", cache=True),), name="s"),
+            Message(role="system", content=(TextPart("Be kind.", cache="5m"),), name="s"),
             Message(role="developer", content=(TextPart("Be brief."),)),
             Message(
                 role="user",
@@ -151,7 +155,7 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
     (
         part(type="image", url="data:image/png;base64,A"),
         "messages[0].content[0].url",
-        "must begin with https:// or http://; content goes into data",
+        "must begin with https://, http://, s3:// or gs://; content goes into data",
     ),
     (part(type="image", data="A"), "messages[0].content[0].media_type", "is required beside data"),
     (
@@ -165,7 +169,7 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
     (
         part(type="video"),
         "messages[0].content[0].type",
-        'must be one of "text", "image", "audio", "file", "refusal"',
+        'must be one of "text", "image", "audio", "file", "json", "refusal"',
     ),
     (
         part(type="refusal", refusal="x"),
@@ -208,14 +212,68 @@ def test_faults_of_several_messages_come_together() -> None:
     assert [field for field, _ in found] == ["messages[0].content", "messages[1].content[0]", "reasoning"]
 
 
+def test_a_tool_may_answer_in_json() -> None:
+    made = chat(
+        {"role": "tool", "tool_call_id": "c", "content": [{"type": "json", "value": {"b": [1, None]}, "cache": "1h"}]}
+    )
+    assert made.messages[0].content == (JsonPart(value=msgspec.Raw(b'{"b":[1,null]}'), cache="1h"),)
+    assert refused({"role": "user", "content": [{"type": "json", "value": 1}]}) == (
+        ("messages[0].content[0].type", "this part cannot stand in a user message"),
+    )
+
+
+def test_prompts_are_cached_for_as_long_as_was_asked() -> None:
+    made = chat(
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "a", "cache": "1h"},
+                {"type": "image", "url": "https://x", "cache": True},
+                {"type": "file", "file_id": "f", "cache": "5m", "citations": True},
+                {"type": "text", "text": "b", "cache": False},
+            ],
+        },
+        tools=[
+            {"type": "function", "function": {"name": "f"}, "cache": True},
+            {"type": "function", "function": {"name": "g"}},
+        ],
+    )
+    assert made.messages[0].content == (
+        TextPart("a", cache="1h"),
+        ImagePart(url="https://x", cache="5m"),
+        FilePart(file_id="f", cache="5m", citations=True),
+        TextPart("b"),
+    )
+    assert made.tools == (Tool(name="f", cache="5m"), Tool(name="g"))
+
+
+def test_sampling_and_summaries_of_reasoning() -> None:
+    made = chat(top_k=5, reasoning={"effort": "max", "summary": "concise"})
+    assert (made.top_k, made.reasoning) == (5, ReasoningRequest(effort="max", summary="concise"))
+
+
+def test_an_answer_with_its_sources_can_be_sent_back() -> None:
+    made = chat({"role": "assistant", "content": "Blue.", "citations": [{"url": "https://x"}]})
+    assert made.messages == (Message(role="assistant", content=(TextPart("Blue."),)),)
+
+
+def test_embeddings_say_what_they_are_for() -> None:
+    body = b'{"model":"m","input":"a","purpose":"search_query","provider_options":{"cohere":{"truncate":"END"}}}'
+    assert DIALECT.decode("/v1/inference/embed", body).canonical() == Embed(
+        input=("a",), purpose="search_query", provider_options={"cohere": {"truncate": "END"}}
+    )
+
+
 def test_embeddings_of_one_text_or_several() -> None:
-    one = DIALECT.decode("embed", b'{"model":"m","input":"a"}').canonical()
-    more = DIALECT.decode("embed", b'{"model":"m","input":["a","b"],"dimensions":8,"user":"u"}').canonical()
+    one = DIALECT.decode("/v1/inference/embed", b'{"model":"m","input":"a"}').canonical()
+    more = DIALECT.decode(
+        "/v1/inference/embed", b'{"model":"m","input":["a","b"],"dimensions":8,"user":"u"}'
+    ).canonical()
     assert one == Embed(input=("a",))
     assert more == Embed(input=("a", "b"), dimensions=8, user="u")
 
 
 def test_details_are_those_of_the_error() -> None:
     with pytest.raises(GatewayError) as caught:
-        DIALECT.decode("embed", b'{"model":"m","input":[1]}')
+        DIALECT.decode("/v1/inference/embed", b'{"model":"m","input":[1]}')
     assert caught.value.details == (Detail("input[0]", "must be a string"),)

@@ -9,16 +9,19 @@ from scaigrid.asgi import Headers
 from scaigrid.call import Call
 from scaigrid.dialects.openai import OpenAI, duration
 from scaigrid.errors import TABLE, Code, Detail, GatewayError
-from scaigrid.types import Chat, Embed, Operation
+from scaigrid.types import Chat, Embed, Operation, Rerank
 
 DIALECT = OpenAI()
 MESSAGES = [{"role": "user", "content": "Hi"}]
+PATHS = {"chat": "/oai/v1/chat/completions", "embed": "/oai/v1/embeddings"}
 CHAT: dict[str, Any] = {"model": "scailabs/x", "messages": MESSAGES}
 EMBED: dict[str, Any] = {"model": "scailabs/e", "input": "Hi"}
 
 
 def decode(body: dict[str, Any], **more: Any) -> Call:
-    return DIALECT.decode("embed" if "input" in body else "chat", json.dumps(body | more).encode())
+    return DIALECT.decode(
+        f"/oai/v1/{'embeddings' if 'input' in body else 'chat/completions'}", json.dumps(body | more).encode()
+    )
 
 
 def without(body: dict[str, Any], name: str) -> dict[str, Any]:
@@ -30,7 +33,7 @@ def without(body: dict[str, Any], name: str) -> dict[str, Any]:
 
 def test_a_call_that_says_little() -> None:
     body = b'{ "model": "scailabs/x", "messages": [{"role":"user","content":"Hi"}] }'
-    call = DIALECT.decode("chat", body)
+    call = DIALECT.decode("/oai/v1/chat/completions", body)
     assert (call.dialect, call.operation, call.model, call.body) == ("openai", "chat", "scailabs/x", body)
     assert (call.stream, call.n, call.max_output, call.output_field, call.wants_usage) == (False, 1, None, None, False)
     assert call.tags == {}
@@ -128,7 +131,7 @@ def test_every_fault_is_a_detail(body: dict[str, Any], details: list[tuple[str, 
 
 def test_an_embeddings_call_without_input_is_refused() -> None:
     with pytest.raises(GatewayError) as caught:
-        DIALECT.decode("embed", b'{"model":"x"}')
+        DIALECT.decode("/oai/v1/embeddings", b'{"model":"x"}')
     assert caught.value.details == (Detail("input", "is required"),)
 
 
@@ -144,7 +147,7 @@ def test_an_embeddings_call_without_input_is_refused() -> None:
 )
 def test_a_body_that_is_none_is_refused(body: bytes, field: str) -> None:
     with pytest.raises(GatewayError) as caught:
-        DIALECT.decode("chat", body)
+        DIALECT.decode("/oai/v1/chat/completions", body)
     assert [detail.field for detail in caught.value.details] == [field]
 
 
@@ -152,7 +155,7 @@ def test_a_body_that_is_none_is_refused(body: bytes, field: str) -> None:
 def test_absurd_nesting_is_refused(place: str) -> None:
     nested = b'"%b":[%b]' % (place.encode(), b'{"a":' * 50_000 + b"1" + b"}" * 50_000)
     with pytest.raises(GatewayError) as caught:
-        DIALECT.decode("chat", b'{"model":"x",%b}' % nested)
+        DIALECT.decode("/oai/v1/chat/completions", b'{"model":"x",%b}' % nested)
     assert caught.value.details == (Detail("body", "is nested too deeply"),)
 
 
@@ -183,9 +186,9 @@ def test_the_canonical_call_is_made_once() -> None:
         ({"store": True, "service_tier": "flex", "verbosity": "low"}, ("store", "service_tier", "verbosity")),
         ({"prediction": {"type": "content"}, "modalities": ["text", "audio"]}, ("prediction", "modalities")),
         ({"audio": {"voice": "x"}, "web_search_options": {}}, ("audio", "web_search_options")),
-        ({"prompt_cache_key": "k", "safety_identifier": "s"}, ("prompt_cache_key", "safety_identifier")),
+        ({"prompt_cache_key": "k", "prompt_cache_retention": "24h", "safety_identifier": "s"}, ()),
         ({"functions": [{"name": "f"}], "function_call": "auto"}, ("functions", "function_call")),
-        ({"provider": {"order": []}, "top_k": 5}, ("provider", "top_k")),
+        ({"provider": {"order": []}, "top_k": 5}, ("provider",)),
         ({"reasoning_effort": "ultra"}, ("reasoning_effort",)),
         ({"stream_options": {"include_obfuscation": True}}, ("stream_options.include_obfuscation",)),
         ({"tool_choice": {"type": "custom", "custom": {"name": "x"}}}, ("tool_choice.type",)),
@@ -233,9 +236,9 @@ _json: st.SearchStrategy[Any] = st.recursive(
     ),
 )
 def test_no_body_brings_anything_but_a_call_or_a_refusal(operation: Operation, body: bytes) -> None:
-    asked: Chat | Embed | GatewayError
+    asked: Chat | Embed | Rerank | GatewayError
     try:
-        asked = DIALECT.decode(operation, body).canonical()
+        asked = DIALECT.decode(PATHS[operation], body).canonical()
     except GatewayError as error:
         asked = error
     if isinstance(asked, GatewayError):

@@ -11,7 +11,20 @@ from scaigrid import provider_state
 from scaigrid.dialects.openai import OpenAI
 from scaigrid.dialects.openai_render import completion_usage
 from scaigrid.errors import Code, GatewayError
-from scaigrid.types import Chat, Done, Event, Reasoning, ReasoningPart, Refusal, Start, Text, ToolCall, Usage, Vector
+from scaigrid.types import (
+    Chat,
+    Citation,
+    Done,
+    Event,
+    Reasoning,
+    ReasoningPart,
+    Refusal,
+    Start,
+    Text,
+    ToolCall,
+    Usage,
+    Vector,
+)
 from tests.harness.answers import Answered, answers, chunks, gather, last_usage, told, whole
 
 DIALECT = OpenAI()
@@ -31,7 +44,7 @@ STATE = provider_state.encode([ReasoningPart(text="Hm. ", signature="c2ln", prov
 
 def render(events: Sequence[Event], **body: Any) -> bytes:
     asked: dict[str, Any] = {"model": "scailabs/x", "messages": [{"role": "user", "content": "Hi"}], **body}
-    call = DIALECT.decode("chat", json.dumps(asked).encode())
+    call = DIALECT.decode("/oai/v1/chat/completions", json.dumps(asked).encode())
     renderer = DIALECT.renderer(call, Answered())
     return b"".join([*(renderer.render([event]) for event in events), renderer.close()])
 
@@ -142,18 +155,39 @@ def test_what_was_signed_comes_back_when_the_message_is_sent_back(events: list[E
         own = [event.signature for event in signed if event.index == choice["index"]]
         message = choice["message"]
         if own:
-            back = DIALECT.decode("chat", json.dumps({"model": "m", "messages": [message]}).encode()).canonical()
+            back = DIALECT.decode(
+                "/oai/v1/chat/completions", json.dumps({"model": "m", "messages": [message]}).encode()
+            ).canonical()
             assert isinstance(back, Chat)
             assert [part.signature for part in back.messages[0].reasoning if part.signature] == own
         else:
             assert "provider_state" not in message
 
 
+def test_pages_are_annotations_and_places_in_documents_have_no_word() -> None:
+    events: list[Event] = [
+        Citation(url="https://x", title="X", start=0, end=12),
+        Text("Sky is blue."),
+        Citation(document=0),
+        Done("stop"),
+    ]
+    page = {
+        "type": "url_citation",
+        "url_citation": {"start_index": 0, "end_index": 12, "url": "https://x", "title": "X"},
+    }
+    assert json.loads(render(events))["choices"][0]["message"]["annotations"] == [page]
+    first, *others = [chunk["choices"][0]["delta"] for chunk in chunks(render(events, stream=True))]
+    assert first == {"role": "assistant", "annotations": [page]}
+    assert not any("annotations" in delta for delta in others)
+
+
 # -- embeddings ------------------------------------------------------------------------------------------------------
 
 
 def embeddings(events: Sequence[Event], **body: Any) -> dict[str, Any]:
-    call = DIALECT.decode("embed", json.dumps({"model": "scailabs/e", "input": ["a", "b"], **body}).encode())
+    call = DIALECT.decode(
+        "/oai/v1/embeddings", json.dumps({"model": "scailabs/e", "input": ["a", "b"], **body}).encode()
+    )
     renderer = DIALECT.renderer(call, Answered())
     assert renderer.render(events) == b""
     answer: dict[str, Any] = json.loads(renderer.close())

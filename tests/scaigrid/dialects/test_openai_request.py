@@ -29,14 +29,16 @@ USER = {"role": "user", "content": "Hi"}
 
 
 def chat(*messages: dict[str, Any], **more: Any) -> Chat:
-    asked = DIALECT.decode("chat", json.dumps({"model": "m", "messages": messages or [USER], **more}).encode())
+    asked = DIALECT.decode(
+        "/oai/v1/chat/completions", json.dumps({"model": "m", "messages": messages or [USER], **more}).encode()
+    )
     made = asked.canonical()
     assert isinstance(made, Chat)
     return made
 
 
 def embed(given: Any, **more: Any) -> Embed:
-    made = DIALECT.decode("embed", json.dumps({"model": "m", "input": given, **more}).encode()).canonical()
+    made = DIALECT.decode("/oai/v1/embeddings", json.dumps({"model": "m", "input": given, **more}).encode()).canonical()
     assert isinstance(made, Embed)
     return made
 
@@ -170,6 +172,32 @@ def test_files_come_as_data_as_plain_base64_or_from_an_address() -> None:
     )
 
 
+def test_marks_for_the_cache_may_stand_on_images_files_and_tools() -> None:
+    mark = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    made = chat(
+        {
+            "role": "user",
+            "content": [
+                {"type": "image_url", "image_url": {"url": "https://x"}, **mark},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}, **mark},
+                {"type": "file", "file": {"file_id": "f"}, **mark},
+            ],
+        },
+        tools=[{"type": "function", "function": {"name": "f"}, **mark}],
+    )
+    assert made.messages[0].content == (
+        ImagePart(url="https://x", cache="1h"),
+        ImagePart(data="AAAA", media_type="image/png", cache="1h"),
+        FilePart(file_id="f", cache="1h"),
+    )
+    assert made.tools == (Tool(name="f", cache="1h"),)
+
+
+def test_settings_of_other_providers_go_into_provider_options() -> None:
+    made = chat(provider_options={"anthropic": {"container": "c"}}, top_k=5)
+    assert (made.provider_options, made.top_k, made.unknown) == ({"anthropic": {"container": "c"}}, 5, ())
+
+
 def test_both_words_for_a_cached_prompt_are_understood() -> None:
     made = user(
         {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}},
@@ -178,9 +206,9 @@ def test_both_words_for_a_cached_prompt_are_understood() -> None:
         {"type": "text", "text": "d", "cache_control": None, "image_url": None},
     )
     assert made.messages[0].content == (
-        TextPart("a", cache=True),
-        TextPart("b", cache=True),
-        TextPart("c", cache=True),
+        TextPart("a", cache="5m"),
+        TextPart("b", cache="5m"),
+        TextPart("c", cache="5m"),
         TextPart("d"),
     )
     assert made.unknown == ()
@@ -191,7 +219,7 @@ def test_what_other_dialects_have_no_word_for_is_listed_by_its_place() -> None:
         {
             "role": "user",
             "content": [
-                {"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "ttl": "1h"}},
+                {"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "ttl": "2h"}},
                 {"type": "text", "text": "b", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "30m"}},
                 {"type": "video_url", "video_url": {"url": "https://x"}},
                 {"type": "image_url", "image_url": {"url": "https://x", "fps": 2}},
@@ -209,7 +237,6 @@ def test_what_other_dialects_have_no_word_for_is_listed_by_its_place() -> None:
         "messages[0].content[3].image_url.fps",
         "messages[1].audio",
         "messages[2].function_call",
-        "messages[4].annotations",
         "messages[5].tool_calls[0].type",
         "tools[0].type",
         "messages[0].content[0].cache_control.ttl",
