@@ -10,6 +10,8 @@ from litestar.types import ControllerRouterHandler
 from scaigrid.adapter import Adapter
 from scaigrid.api import audit_log as audit_log_routes
 from scaigrid.api import rate_limits
+from scaigrid.api.anthropic_models import AnthropicModelsController
+from scaigrid.api.capabilities import capabilities
 from scaigrid.api.crud import router
 from scaigrid.api.docs import asset, page
 from scaigrid.api.health import HealthController, Readiness
@@ -25,6 +27,7 @@ from scaigrid.api.resources.models import ModelWritesController
 from scaigrid.api.usage import usage
 from scaigrid.config.schema import Config
 from scaigrid.control.follower import Control
+from scaigrid.credentials.signers import SignerSource
 from scaigrid.ledger.audit_reading import AuditReader
 from scaigrid.ledger.reading import UsageReader
 from scaigrid.middleware import Services
@@ -47,12 +50,14 @@ def declared() -> Routes:
             ModelsController,
             ModelWritesController,
             OpenAIModelsController,
+            AnthropicModelsController,
             me,
             usage,
             *map(router, COLLECTIONS),
             *BESIDE,
             *rate_limits.HANDLERS,
             *audit_log_routes.HANDLERS,
+            capabilities,
             modules,
         ],
         open=[HealthController, health_detailed, metrics, page, asset, openapi],
@@ -69,6 +74,7 @@ def routes(
     control: Control,
     adapters: Mapping[str, Adapter],
     upstreams: Mapping[str, Upstream],
+    signers: SignerSource,
 ) -> Routes:
     """Every route of the control plane, with what its handlers ask for."""
     handlers = declared()
@@ -84,6 +90,7 @@ def routes(
             "control": Provide(lambda: control, sync_to_thread=False),
             "adapters": Provide(lambda: adapters, sync_to_thread=False),
             "upstreams": Provide(lambda: upstreams, sync_to_thread=False),
+            "signers": Provide(lambda: signers, sync_to_thread=False),
         },
     )
     unlimited = Router(

@@ -17,7 +17,8 @@ from scaigrid.api.operation import Area, Level, Operation
 from scaigrid.api.operations import AREAS
 from scaigrid.api.schemas import Schemas, given
 from scaigrid.dialect import Dialect
-from scaigrid.dialects import DIALECTS, openai_shapes
+from scaigrid.dialects import DIALECTS, anthropic_shapes, openai_responses_shapes, openai_shapes
+from scaigrid.dialects.anthropic_answers import AnthropicErrorBody
 from scaigrid.dialects.native_shapes import ErrorEnvelope
 from scaigrid.dialects.openai_shapes import OpenAIErrorBody
 from scaigrid.errors import TABLE, Code
@@ -35,20 +36,34 @@ _HEADERS: Mapping[str, tuple[str, str]] = {
     "x-ratelimit-limit-requests": ("string", "The size of the tightest request limit."),
     "x-ratelimit-remaining-requests": ("string", "What is left of it."),
     "x-ratelimit-reset-requests": ("string", "The time until it is whole again, as OpenAI writes it (`1m0s`)."),
+    "anthropic-ratelimit-requests-limit": ("integer", "The size of the tightest request limit."),
+    "anthropic-ratelimit-requests-remaining": ("integer", "What is left of it."),
+    "anthropic-ratelimit-requests-reset": ("string", "When it is whole again (RFC 3339)."),
     "x-scaigrid-model": ("string", "The model that answered."),
     "x-scaigrid-backend": ("string", "The backend that answered, where the configuration lets callers know."),
     "x-scaigrid-attempts": ("integer", "How many backends were tried."),
     "x-scaigrid-overhead-ms": ("number", "Milliseconds that the gateway itself took up to the first byte."),
 }
-_LIMITS = [name for name in _HEADERS if "ratelimit" in name.lower()]
-_NATIVE_LIMITS = [name for name in _LIMITS if name.startswith("X-Scaigrid")]
+_NATIVE_LIMITS = [name for name in _HEADERS if name.startswith("X-Scaigrid-Ratelimit")]
+_OWN_LIMITS: Mapping[str, Sequence[str]] = {
+    "openai": [name for name in _HEADERS if name.startswith("x-ratelimit")],
+    "anthropic": [name for name in _HEADERS if name.startswith("anthropic-ratelimit")],
+}
+"""By dialect: the headers that it has besides."""
+_ERRORS: Mapping[str, Any] = {"openai": OpenAIErrorBody, "anthropic": AnthropicErrorBody}
+"""The body of an error, in the dialects that have one of their own."""
+_OPEN_IN = {
+    openai_shapes.__name__: "OpenAI",
+    openai_responses_shapes.__name__: "OpenAI",
+    anthropic_shapes.__name__: "Anthropic",
+}
 _SERVED = [name for name in _HEADERS if name.startswith("x-scaigrid")]
 _ABOUT = (
-    "A self-hosted gateway between applications and every LLM provider. `/v1` is its own API, `/oai/v1` speaks "
-    "OpenAI's dialect, so that an OpenAI SDK works by changing `base_url` and `api_key`. Money is in decimal strings, "
-    "times are ISO 8601 in UTC. What can be read with GET answers HEAD too. Later versions only add: fields that a "
-    "request may leave out and an answer has besides, new operations, new error codes, and new words where a set of "
-    "them is marked `x-scaigrid-open`."
+    "A self-hosted gateway between applications and every LLM provider. `/v1` is its own API; `/oai/v1` speaks "
+    "OpenAI's dialect and `/anthropic/v1` Anthropic's, so that their SDKs work by changing `base_url` and `api_key`. "
+    "Money is in decimal strings, times are ISO 8601 in UTC. What can be read with GET answers HEAD too. Later "
+    "versions only add: fields that a request may leave out and an answer has besides, new operations, new error "
+    "codes, and new words where a set of them is marked `x-scaigrid-open`."
 )
 _CREDENTIALS = "An API key (`sgk_...`), or a token of an OpenID provider that the configuration names."
 _CAME = "X-Request-ID"
@@ -98,7 +113,7 @@ class _Document:
         self._headers: set[str] = set()
         self._parameters: set[str] = set()
         patches = [row.body for area in areas for row in area.operations if row.partial]
-        self._schemas = Schemas(_types(areas), patches=patches, open_in={openai_shapes.__name__: "OpenAI"})
+        self._schemas = Schemas(_types(areas), patches=patches, open_in=_OPEN_IN)
 
     def whole(self) -> Node:
         paths: dict[str, Node] = {}
@@ -185,7 +200,7 @@ class _Document:
         if operation.answer is not None:
             told = content["application/json"] = {"schema": self._schemas.of(operation.answer)}
             if operation.call is not None:
-                told["example"] = examples.answered(dialect, operation.call)
+                told["example"] = examples.answered(dialect, operation.path)
             elif operation.example is not None:
                 told["example"] = _plain(operation.example)
         for media_type, example in operation.texts.items():
@@ -199,7 +214,7 @@ class _Document:
                     "contentMediaType": "text/event-stream",
                     "contentSchema": {"anyOf": frames},
                 },
-                "example": examples.streamed(dialect),
+                "example": examples.streamed(dialect, operation.path),
             }
         return content
 
@@ -211,7 +226,7 @@ class _Document:
         return [_CAME, *(["ETag"] if operation.sends_etag else ()), *self._limits(operation), *served]
 
     def _limits(self, operation: Operation) -> Sequence[str]:
-        return _LIMITS if self._dialect_of(operation.path).name == "openai" else _NATIVE_LIMITS
+        return [*_NATIVE_LIMITS, *_OWN_LIMITS.get(self._dialect_of(operation.path).name, ())]
 
     def _unready(self, operation: Operation) -> Node:
         if operation.unready is None:
@@ -227,7 +242,7 @@ class _Document:
     def _refusals(self, operation: Operation) -> Node:
         """One answer for each status, with an example for each code."""
         dialect = self._dialect_of(operation.path)
-        shape = OpenAIErrorBody if dialect.name == "openai" else ErrorEnvelope
+        shape = _ERRORS.get(dialect.name, ErrorEnvelope)
         refusals: Node = {}
         for status, codes in groupby(sorted(operation.refusals, key=_status), key=_status):
             told = list(codes)
@@ -258,7 +273,7 @@ class _Document:
 
 def _types(areas: Iterable[Area]) -> Sequence[Any]:
     """Every type that the document names, each once."""
-    types: list[Any] = [ErrorEnvelope, OpenAIErrorBody]
+    types: list[Any] = [ErrorEnvelope, *_ERRORS.values()]
     for operation in (operation for area in areas for operation in area.operations):
         body = None if operation.partial else operation.body
         types += [kind for kind in (body, operation.answer, *operation.frames) if kind is not None]
@@ -289,7 +304,7 @@ def _permission(operation: Operation) -> str:
 
 
 def _asked(operation: Operation) -> Any:
-    return _plain(operation.body_example) if operation.call is None else examples.asked(operation.call)
+    return _plain(operation.body_example) if operation.call is None else examples.asked(operation.path, operation.call)
 
 
 def _header(name: str) -> Node:

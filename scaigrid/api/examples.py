@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from scaigrid.api.anthropic_models import AnthropicModel
 from scaigrid.api.envelope import Items, ListEnvelope, Pagination
 from scaigrid.api.health import Alive, Ready
 from scaigrid.api.health_detailed import BackendCounts, DatabaseHealth, DetailedHealth, StoreHealth
@@ -15,7 +16,7 @@ from scaigrid.api.usage import UsageItem
 from scaigrid.dialect import Dialect
 from scaigrid.dialects.native_shapes import Envelope, EnvelopeMeta
 from scaigrid.errors import TABLE, Code, Detail, GatewayError
-from scaigrid.types import Done, Event, Modality, Operation, Start, Text, Usage, Vector
+from scaigrid.types import Counted, Done, Event, Modality, Operation, Ranked, Start, Text, Usage, Vector
 
 REQUEST_ID = "req_019b76da80f47c1f9d3e5a6b7c8d9e0f"
 
@@ -37,6 +38,9 @@ MODEL = ModelItem(
     metadata={"team": "support"},
 )
 OPENAI_MODEL = OpenAIModel(id="openai/gpt-4o", owned_by="openai", context_window=128_000, max_output_tokens=16_384)
+ANTHROPIC_MODEL = AnthropicModel(
+    id="openai/gpt-4o", display_name="GPT-4o", max_input_tokens=128_000, max_tokens=16_384, lifecycle="active"
+)
 ME = Me(
     user=MeUser(
         id="user_45c48cce2e2d7fbdea1afc51c7c6ad26", name="ada", email="ada@example.com", display_name="Ada Lovelace"
@@ -108,7 +112,16 @@ NOT_READY_IN_DETAIL = msgspec.structs.replace(
 _ASKED: dict[Operation, dict[str, Any]] = {
     "chat": {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 100},
     "embed": {"model": "openai/text-embedding-3-small", "input": ["Say hello."]},
+    "count_tokens": {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "Say hello."}]},
+    "rerank": {"model": "cohere/rerank-v4", "query": "Who says hello?", "documents": ["A stone.", "A friend."]},
 }
+_ASKED_AT: dict[str, dict[str, Any]] = {
+    "/v1/inference/generate": {"model": "openai/gpt-4o", "prompt": "Say hello.", "max_tokens": 100},
+    "/oai/v1/completions": {"model": "openai/gpt-4o", "prompt": "Say hello.", "max_tokens": 100},
+    "/oai/v1/responses": {"model": "openai/gpt-4o", "input": "Say hello.", "max_output_tokens": 100},
+    "/oai/v1/responses/input_tokens": {"model": "openai/gpt-4o", "input": "Say hello."},
+}
+"""Where a call looks otherwise than what is usual for its operation."""
 _ANSWERED: dict[Operation, Sequence[Event]] = {
     "chat": (
         Start("chatcmpl-123", 1_769_860_800),
@@ -122,6 +135,8 @@ _ANSWERED: dict[Operation, Sequence[Event]] = {
         Vector(0, msgspec.Raw(b"[0.0023,-0.0093,0.0157]")),
         Usage(input=3),
     ),
+    "count_tokens": (Counted(10),),
+    "rerank": (Start(""), Ranked(1, 0.98), Ranked(0, 0.02), Usage()),
 }
 _DETAILS = {Code.VALIDATION_ERROR: (Detail("limit", "must be an integer from 1 to 1000"),)}
 _WAIT_SECONDS = 12
@@ -146,19 +161,19 @@ def listed(item: Any) -> ListEnvelope[Any]:
     return ListEnvelope(data=Items(items=(item,)), pagination=pagination, meta=EnvelopeMeta(request_id=REQUEST_ID))
 
 
-def asked(operation: Operation) -> dict[str, Any]:
-    """The body of a call, the same in every dialect."""
-    return _ASKED[operation]
+def asked(path: str, operation: Operation) -> dict[str, Any]:
+    """The body of a call at `path`."""
+    return _ASKED_AT.get(path) or _ASKED[operation]
 
 
-def answered(dialect: Dialect, operation: Operation) -> Any:
+def answered(dialect: Dialect, path: str) -> Any:
     """The body of the plain answer to it."""
-    return msgspec.json.decode(_rendered(dialect, operation, stream=False))
+    return msgspec.json.decode(_rendered(dialect, path, stream=False))
 
 
-def streamed(dialect: Dialect) -> str:
-    """The streamed answer to the chat."""
-    return _rendered(dialect, "chat", stream=True).decode()
+def streamed(dialect: Dialect, path: str) -> str:
+    """The streamed answer to it."""
+    return _rendered(dialect, path, stream=True).decode()
 
 
 def refused(dialect: Dialect, code: Code) -> Any:
@@ -173,9 +188,10 @@ def refused(dialect: Dialect, code: Code) -> Any:
     return msgspec.json.decode(body)
 
 
-def _rendered(dialect: Dialect, operation: Operation, *, stream: bool) -> bytes:
-    asking = {**_ASKED[operation], "stream": True} if stream else _ASKED[operation]
-    call = dialect.decode(operation, msgspec.json.encode(asking))
+def _rendered(dialect: Dialect, path: str, *, stream: bool) -> bytes:
+    operation = dialect.operations[path]
+    body = asked(path, operation)
+    call = dialect.decode(path, msgspec.json.encode({**body, "stream": True} if stream else body))
     renderer = dialect.renderer(call, _Answered())
     pieces = [renderer.render([event]) for event in _ANSWERED[operation]]
     return b"".join([*pieces, renderer.close()])

@@ -18,6 +18,7 @@ from scaigrid.api.sight import MANAGING, Sight
 from scaigrid.api.view import view_of
 from scaigrid.config.entities import Origin
 from scaigrid.config.snapshot import Model
+from scaigrid.config.terms import OnUnsupported
 from scaigrid.control import documents as docs
 from scaigrid.control.follower import Control
 from scaigrid.control.resource import Resource
@@ -98,6 +99,7 @@ class ModelItem(AnswerShape):
     """What stands in for prices; null where there are some."""
     default_params: Mapping[str, Any] | UnsetType = UNSET
     system_prompt: str | UnsetType | None = UNSET
+    on_unsupported: OnUnsupported | UnsetType = UNSET
 
 
 class ModelsController(Controller):
@@ -167,6 +169,7 @@ def item(model: Model, services: Services, managed: Resource | None = None) -> M
         unpriced=document.unpriced,
         default_params=document.default_params,
         system_prompt=document.system_prompt,
+        on_unsupported=document.on_unsupported,
     )
 
 

@@ -58,6 +58,8 @@ def asked() -> Mapping[Address, Asked]:
     """What each endpoint asks. Raises LookupError for a route that does not say."""
     handlers = declared()
     found: dict[Address, Asked] = {("POST", path): CALLING for dialect in DIALECTS for path in dialect.operations}
+    for path, methods in (resource for dialect in DIALECTS for resource in dialect.resources.items()):
+        found |= {(method, path): CALLING for method in methods}
     for route in Router("/", route_handlers=[*handlers.governed, *handlers.open]).routes:
         if not isinstance(route, HTTPRoute):
             continue

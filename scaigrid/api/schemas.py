@@ -78,8 +78,8 @@ class Schemas:
         properties = finished["properties"] = dict(component["properties"])
         required = set(component["required"])
         answered = issubclass(cls, AnswerShape)
-        if not answered and struct.cls not in self._told_apart:
-            # Who sends the only thing that it can be need not say what it is
+        if not answered and (struct.cls not in self._told_apart or getattr(cls, "tagless", False)):
+            # Who sends the only thing that it can be, or the usual one, need not say what it is
             required.discard(struct.tag_field)
         for field in struct.fields:
             described = properties[field.encode_name] = dict(properties[field.encode_name])

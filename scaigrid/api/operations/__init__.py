@@ -4,17 +4,21 @@ from scaigrid.api.operations import (
     account,
     accounting,
     audit,
+    capabilities,
     gateway,
     inference,
     limits,
     models,
     modules,
     resources,
+    responses,
 )
 
 AREAS = (
     inference.AREA,
+    responses.AREA,
     models.AREA,
+    capabilities.AREA,
     account.AREA,
     *resources.AREAS,
     limits.AREA,

@@ -1,12 +1,17 @@
 """Calls to models, in every dialect."""
 
 from scaigrid.api.operation import Area, Operation
+from scaigrid.dialects import anthropic_answers as anthropic
+from scaigrid.dialects import native_generate as generate
+from scaigrid.dialects import native_rerank as rerank
 from scaigrid.dialects import native_shapes as native
+from scaigrid.dialects import openai_completions as completions
 from scaigrid.dialects import openai_shapes as openai
+from scaigrid.dialects.anthropic_shapes import AnthropicCounted, AnthropicRequest
 from scaigrid.dialects.native_shapes import Envelope
 from scaigrid.errors import Code
 
-_CALL = (
+CALL = (
     Code.MODEL_ACCESS_DENIED,
     Code.MODEL_NOT_FOUND,
     Code.UNSUPPORTED_BY_MODEL,
@@ -40,7 +45,24 @@ AREA = Area(
             "failure after the first frame is an event `error` with a StreamError as data, then `data: [DONE]`. "
             "Comment lines keep silent streams alive.",
             permission="models:use",
-            codes=_CALL,
+            codes=CALL,
+        ),
+        Operation(
+            method="post",
+            path="/v1/inference/generate",
+            name="generate",
+            summary="Text from a prompt",
+            description="A chat of one user's message, for clients that have nothing but a prompt. Answers plainly, or "
+            "with `stream: true` as server-sent events. Unknown fields are refused.",
+            call="chat",
+            body=generate.GenerateRequest,
+            answer=Envelope[generate.GenerateAnswer],
+            frames=(generate.GenerateChunk, native.StreamError),
+            framing="Frames `data: {GenerateChunk}`; the last of them has the usage and the cost; then `data: [DONE]`. "
+            "A failure after the first frame is an event `error` with a StreamError as data, then `data: [DONE]`. "
+            "Comment lines keep silent streams alive.",
+            permission="models:use",
+            codes=CALL,
         ),
         Operation(
             method="post",
@@ -52,7 +74,19 @@ AREA = Area(
             body=native.EmbedRequest,
             answer=Envelope[native.EmbedAnswer],
             permission="models:use",
-            codes=_CALL,
+            codes=CALL,
+        ),
+        Operation(
+            method="post",
+            path="/v1/inference/rerank",
+            name="rerank",
+            summary="Reranking",
+            description="Orders documents by how well they answer a query. Unknown fields are refused.",
+            call="rerank",
+            body=rerank.RerankRequest,
+            answer=Envelope[rerank.RerankAnswer],
+            permission="models:use",
+            codes=CALL,
         ),
         Operation(
             method="post",
@@ -68,7 +102,23 @@ AREA = Area(
             framing="Frames `data: {ChatCompletionChunk}`, then `data: [DONE]`. A failure after the first frame is a "
             "frame `data: {OpenAIErrorBody}`, with which the stream ends. Comment lines keep silent streams alive.",
             permission="models:use",
-            codes=_CALL,
+            codes=CALL,
+        ),
+        Operation(
+            method="post",
+            path="/oai/v1/completions",
+            name="createCompletion",
+            summary="Legacy completions, in OpenAI's dialect",
+            description="A prompt in, text out. Passed on to providers that have this endpoint; for any other the "
+            "prompt becomes a user's message, and what has no meaning there is refused by name.",
+            call="chat",
+            body=completions.CompletionRequest,
+            answer=completions.Completion,
+            frames=(completions.Completion, openai.OpenAIErrorBody),
+            framing="Frames `data: {Completion}`, then `data: [DONE]`. A failure after the first frame is a frame "
+            "`data: {OpenAIErrorBody}`, with which the stream ends. Comment lines keep silent streams alive.",
+            permission="models:use",
+            codes=CALL,
         ),
         Operation(
             method="post",
@@ -81,7 +131,45 @@ AREA = Area(
             body=openai.EmbeddingsRequest,
             answer=openai.EmbeddingList,
             permission="models:use",
-            codes=_CALL,
+            codes=CALL,
+        ),
+        Operation(
+            method="post",
+            path="/anthropic/v1/messages",
+            name="createMessage",
+            summary="Chat, in Anthropic's dialect",
+            description="For Anthropic's SDKs and coding agents; the key may come as `x-api-key`. Fields that are not "
+            "listed go on to providers of this dialect as they are; where the provider speaks another one they are "
+            "refused by name.",
+            call="chat",
+            body=AnthropicRequest,
+            answer=anthropic.AnsweredAnthropicMessage,
+            frames=(
+                anthropic.MessageStart,
+                anthropic.BlockStart,
+                anthropic.BlockDelta,
+                anthropic.BlockStop,
+                anthropic.MessageDelta,
+                anthropic.MessageStop,
+                anthropic.Ping,
+                anthropic.AnthropicErrorBody,
+            ),
+            framing="Each frame is an event with the name of its type. `message_stop` is the last; a failure after the "
+            "first frame is an event `error` with an AnthropicErrorBody as data, with which the stream ends.",
+            permission="models:use",
+            codes=CALL,
+        ),
+        Operation(
+            method="post",
+            path="/anthropic/v1/messages/count_tokens",
+            name="countMessageTokens",
+            summary="The number of input tokens of a chat, in Anthropic's dialect",
+            description="By the provider's own count, where it has one. It costs nothing.",
+            call="count_tokens",
+            body=AnthropicCounted,
+            answer=anthropic.AnthropicCount,
+            permission="models:use",
+            codes=CALL,
         ),
     ),
 )

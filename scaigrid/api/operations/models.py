@@ -3,6 +3,7 @@
 from typing import TypedDict
 
 from scaigrid.api import examples
+from scaigrid.api.anthropic_models import AnthropicModel, AnthropicModelList, AnthropicModelsQuery
 from scaigrid.api.envelope import ListEnvelope
 from scaigrid.api.models import ModelItem, ModelsQuery
 from scaigrid.api.oai_models import OpenAIModel, OpenAIModelList
@@ -141,6 +142,32 @@ AREA = Area(
             parameter_examples=_EXAMPLE,
             answer=OpenAIModel,
             example=examples.OPENAI_MODEL,
+            codes=(Code.MODEL_NOT_FOUND,),
+        ),
+        Operation(
+            path="/anthropic/v1/models",
+            name="listAnthropicModels",
+            summary="The chat models that the key can call, in Anthropic's dialect",
+            description="By slug, without those that are disabled.",
+            permission="models:list",
+            query=AnthropicModelsQuery,
+            answer=AnthropicModelList,
+            example=AnthropicModelList(
+                data=(examples.ANTHROPIC_MODEL,),
+                has_more=False,
+                first_id=examples.ANTHROPIC_MODEL.id,
+                last_id=examples.ANTHROPIC_MODEL.id,
+            ),
+        ),
+        Operation(
+            path="/anthropic/v1/models/{slug}",
+            name="getAnthropicModel",
+            summary="One chat model, in Anthropic's dialect",
+            permission="models:list",
+            parameters=_SLUG,
+            parameter_examples=_EXAMPLE,
+            answer=AnthropicModel,
+            example=examples.ANTHROPIC_MODEL,
             codes=(Code.MODEL_NOT_FOUND,),
         ),
     ),

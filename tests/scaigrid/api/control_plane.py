@@ -30,6 +30,8 @@ from scaigrid.control.follower import Control
 from scaigrid.control.state import State
 from scaigrid.control.store import ControlStore
 from scaigrid.control.vault import Vault
+from scaigrid.credentials.fetching import Fetching
+from scaigrid.credentials.signers import Signers
 from scaigrid.db.engine import create_engine
 from scaigrid.dialects import DIALECTS
 from scaigrid.health import Health
@@ -180,6 +182,7 @@ class ControlPlane:
             seen=self._seen,
         )
         self.upstreams: Mapping[str, Upstream] = {"http": Http1Upstream(), "simulator": SimulatorUpstream()}
+        self.signers = Signers(self.clock, Fetching(self.upstreams["http"]))
         self.engine = create_engine(url)
         self.vault = Vault([Secret("the key of a test, long enough for it")])
         self.store = ControlStore(self.engine, Codec(self.vault), self.clock)
@@ -193,6 +196,7 @@ class ControlPlane:
             control=self.control,
             adapters=ADAPTERS,
             upstreams=self.upstreams,
+            signers=self.signers,
         )
         self.litestar = Litestar(
             route_handlers=[*self.routes.governed, *self.routes.open],
@@ -234,7 +238,7 @@ class ControlPlane:
         await self.engine.dispose()
 
     def _compiled(self, state: State) -> Snapshot:
-        return compile_state(state, self.config, ADAPTERS)
+        return compile_state(state, self.config, ADAPTERS, self.signers)
 
     def _seen(self, principal: Principal) -> None:
         self.control.seen(principal)

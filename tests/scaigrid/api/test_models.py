@@ -187,7 +187,16 @@ def test_every_slug_finds_its_model(names: set[str]) -> None:
 
 # -- for those who manage some ---------------------------------------------------------------------------------------
 
-MANAGED = {"origin", "created_at", "updated_at", "access", "unpriced", "default_params", "system_prompt"}
+MANAGED = {
+    "origin",
+    "created_at",
+    "updated_at",
+    "access",
+    "unpriced",
+    "default_params",
+    "system_prompt",
+    "on_unsupported",
+}
 
 
 async def test_a_manager_is_told_how_its_own_models_are_set_up_and_of_others_what_everybody_is(

@@ -25,11 +25,12 @@ from scaigrid.config import entities
 from scaigrid.control.kinds import KINDS
 from scaigrid.control.state import State
 from scaigrid.dialects import DIALECTS
+from scaigrid.held import Held
 from scaigrid.ledger.queries import LedgerReader
 from scaigrid.ledger.reading import Position, UsageFilter
 from scaigrid.ledger.records import UsageRow
 from scaigrid.ledger.store import LedgerStore
-from scaigrid.web import assemble
+from scaigrid.web import Kept, assemble
 from tests.scaigrid.api.control_plane import Answer, ControlPlane, config, declared, key
 from tests.scaigrid.ledger.rows import usage_row
 
@@ -95,8 +96,8 @@ class World:
         What replaces something repeats what is there: then it is its own names that it has.
         """
         if operation.call is not None:
-            slug = at["embedding"] if operation.call == "embed" else at["slug"]
-            return {**examples.asked(operation.call), "model": slug}
+            slug = at[_CALLED.get(operation.call, "slug")]
+            return {**examples.asked(operation.path, operation.call), "model": slug}
         if operation.body_example is None:
             return None
         whole = msgspec.to_builtins(operation.body_example, str_keys=True, enc_hook=str)
@@ -182,6 +183,8 @@ class World:
             site[KINDS[kind].prefix] = await self._made_by_the_least(kind, tenant, site)
         for kind in _MADE_LAST:
             site[KINDS[kind].prefix] = await self._made_by_the_least(kind, tenant, site)
+        kept = Held(site["be"], site["tenant"], site["slug"], "resp_1")
+        site["response"] = self.plane.services.names.name(kept)
         budget = self._operation("createBudget")
         for role in ROLES:
             own = {**site, **self.sites[f"{role}@{tenant}"]}
@@ -201,7 +204,8 @@ class World:
                         site[other] = f"{body['slug']}-{other}"
                         await self._made(name, operation.name, {**body, **more, "slug": site[other]}, tenant)
                 if kind == "route":
-                    await self._made(name, operation.name, {**body, "model": site["embedding"]}, tenant)
+                    for other in _CALLED.values():
+                        await self._made(name, operation.name, {**body, "model": site[other]}, tenant)
                     body = {**body, "model": site["slug"]}
                 return await self._made(name, operation.name, body, tenant)
         raise AssertionError(f"nobody makes a {kind}")
@@ -230,6 +234,8 @@ class World:
                 yield name, next(iter(docs.reference().assets))
             elif name == "slug":
                 yield name, at["slug"]
+            elif name == "response_id":
+                yield name, at["response"]
             elif name == "scope":
                 yield name, "user"
             elif name in ("scope_id", "user_id"):
@@ -268,8 +274,14 @@ def _key(body: dict[str, Any], at: Site, _: int) -> dict[str, Any]:
     return {"name": body["name"], "assigned_user_id": at["user"]}
 
 
-_OTHER_MODELS: Final[Mapping[str, Mapping[str, Any]]] = {"bare": {}, "embedding": {"modality": "embedding"}}
-"""Besides the one of each tenant: one that is routed nowhere, for a route to be made, and one for embeddings."""
+_OTHER_MODELS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "bare": {},
+    "embedding": {"modality": "embedding"},
+    "ranking": {"modality": "rerank"},
+}
+"""Besides the one of each tenant: one that is routed nowhere, for a route to be made, and those of other modalities."""
+_CALLED: Final[Mapping[str, str]] = {"embed": "embedding", "rerank": "ranking"}
+"""Which of them a call is for, where it is not for the tenant's own."""
 _BODIES: Final[Mapping[str, Callable[[dict[str, Any], Site, int], dict[str, Any]]]] = {
     "createModel": _slug,
     "createRoute": _route,
@@ -341,7 +353,8 @@ async def world(url: str) -> AsyncGenerator[World]:
     await plane.open()
     calls = Intake(RouteResolve(_answering, RouteResolveConfig(), plane.services), IntakeConfig(), plane.services)
     paths = [path for dialect in DIALECTS for path in dialect.operations]
-    plane.serve(assemble(paths, calls, [*plane.routes.governed, *plane.routes.open], _lifespan))
+    served = assemble(paths, calls, [*plane.routes.governed, *plane.routes.open], _lifespan)
+    plane.serve(Kept(served, calls, DIALECTS))
     made = World(plane)
     try:
         await made.build()

@@ -38,6 +38,9 @@ async def one_model(tmp_path: Path) -> AsyncGenerator[ControlPlane]:
 def served() -> set[tuple[str, str]]:
     """Method and path of all that the routes and the dialects answer, HEAD and OPTIONS apart."""
     found = {("POST", path) for dialect in DIALECTS for path in dialect.operations}
+    found |= {
+        (method, path) for dialect in DIALECTS for path in dialect.resources for method in dialect.resources[path]
+    }
     for route in ControlPlane().litestar.routes:
         assert isinstance(route, HTTPRoute)
         path = "/" + "/".join(
