@@ -108,8 +108,10 @@ def _what(exchange: Exchange) -> tuple[str, str, str | None]:
     if audited is not None:
         given = audited.resource_id
         return audited.action, audited.resource_type, None if given is None else masked(given[:_LONGEST])
-    operation = exchange.dialect.operations.get(exchange.path)
+    operation, call = exchange.dialect.operations.get(exchange.path), exchange.call
+    if call is not None and call.held is not None and call.operation == "resource":
+        verb = call.surface.rpartition("/")[2]
+        return f"inference.{verb}", "response", masked(call.held[:_LONGEST])
     if operation is None:
         return f"request.{exchange.method.lower()}", "path", masked(exchange.path[:_LONGEST])
-    call = exchange.call
     return f"inference.{operation}", "model", masked(call.model[:_LONGEST]) if call else None

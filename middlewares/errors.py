@@ -46,7 +46,11 @@ async def _answer(exchange: Exchange, error: GatewayError, send: Send) -> None:
         await respond(send, error.status, headers, body)
     elif exchange.streaming and not exchange.response_complete and error.code is not Code.CLIENT_CLOSED:
         # There is no second answer: the stream itself has to say that it failed.
-        frames = exchange.dialect.stream_error(error, exchange.request_id)
+        own = None if exchange.call is None else exchange.call.stream_error
+        if own is None:
+            frames = exchange.dialect.stream_error(error, exchange.request_id)
+        else:
+            frames = own(error, exchange.request_id, exchange.frames_sent)
         await send({"type": "http.response.body", "body": frames, "more_body": False})
 
 

@@ -5,9 +5,13 @@ from typing import Annotated
 import msgspec
 
 from scaigrid.asgi import ASGIApp, Message, Receive, Scope, Send, header
+from scaigrid.call import Call
 from scaigrid.config.strict import Strict
 from scaigrid.errors import Code, GatewayError
+from scaigrid.exchange import Exchange
+from scaigrid.held import Held
 from scaigrid.middleware import Services, begin
+from scaigrid.resources import find
 
 
 class IntakeConfig(Strict):
@@ -35,13 +39,44 @@ class Intake:
             raise self._too_large()
         operation = exchange.dialect.operations.get(exchange.path)
         if operation is None or exchange.method != "POST":
+            kept = find(exchange.dialect.resources, exchange.path) if operation is None else None
+            if kept is not None and (make := kept[0].get(exchange.method)) is not None:
+                self._about(exchange, make(kept[1], (scope.get("query_string") or b"").decode("latin-1")))
             await self.app(scope, self._counted(receive), send)
             return
         _check_media_type(scope)
         body = await self._read(receive)
-        call = exchange.call = exchange.dialect.decode(operation, body)
+        call = exchange.dialect.decode(exchange.path, body)
+        forwarded = exchange.dialect.forwarded
+        query = scope.get("query_string")
+        if forwarded or query:
+            call = msgspec.structs.replace(
+                call,
+                headers=tuple(
+                    [(name.decode(), value.decode("latin-1")) for name, value in scope["headers"] if name in forwarded]
+                ),
+                query=(query or b"").decode("latin-1"),
+            )
+        exchange.call = call
         exchange.model = exchange.snapshot.models.get(call.model)
+        if call.held is not None:
+            exchange.held = self._opened(exchange, call.held)
         await self.app(scope, _Replay(body, receive), send)
+
+    def _about(self, exchange: Exchange, call: Call) -> None:
+        """Takes a call about something that a backend keeps: its name says which model it was made with."""
+        exchange.call = call
+        held = exchange.held = self._opened(exchange, call.held or "")
+        if held is not None:
+            exchange.call = msgspec.structs.replace(call, model=held.model)
+            exchange.model = exchange.snapshot.models.get(held.model)
+
+    def _opened(self, exchange: Exchange, name: str) -> Held | None:
+        """What a name leads to, for who may go there: its tenant, and whoever reaches everything."""
+        held, principal = self._services.names.opened(name), exchange.principal
+        if held is None or (held.tenant != principal.tenant.id and principal.reach != "platform"):
+            return None
+        return held
 
     async def _read(self, receive: Receive) -> bytes:
         message = await receive()

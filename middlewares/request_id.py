@@ -20,7 +20,9 @@ class RequestId:
             await self.app(scope, receive, send)
             return
         exchange, send = begin(scope, send, self._services)
-        exchange.response_headers.append((b"x-request-id", exchange.request_id.encode()))
+        own = exchange.dialect.id_header
+        names = (b"x-request-id",) if own is None else (b"x-request-id", own)
+        exchange.response_headers += [(name, exchange.request_id.encode()) for name in names]
         token = REQUEST_ID.set(exchange.request_id)
         try:
             await self.app(scope, receive, send)

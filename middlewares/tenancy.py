@@ -44,7 +44,7 @@ class Tenancy:
             return
         exchange, send = begin(scope, send, self._services)
         exchange.client_address = self._caller(scope)
-        exchange.principal = principal = await self._identify(exchange, _token(scope))
+        exchange.principal = principal = await self._identify(exchange, _token(scope, exchange.dialect.key_header))
         exchange.authenticated = True
         # First: who is not where the key may be used learns nothing more by it.
         if principal.addresses is not None and not within(_parsed(exchange.client_address), principal.addresses):
@@ -75,9 +75,11 @@ def _public(path: str) -> bool:
     return path in PUBLIC or path.rpartition("/")[0] in PUBLIC_FOLDERS
 
 
-def _token(scope: Scope) -> bytes:
-    """The bearer token (RFC 6750, section 2.1)."""
+def _token(scope: Scope, key_header: bytes | None) -> bytes:
+    """The bearer token (RFC 6750, section 2.1), or what stands in the header that the dialect has for it."""
     value = header(scope, b"authorization")
+    if value is None and key_header is not None and (key := header(scope, key_header)):
+        return key.strip()[:_LONGEST_TOKEN]
     if value is None:
         raise GatewayError(Code.AUTH_TOKEN_MISSING, "Send your API key as `Authorization: Bearer sgk_...`.")
     scheme, _, token = value.partition(b" ")

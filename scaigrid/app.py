@@ -21,6 +21,7 @@ from scaigrid.config.snapshot import Snapshot
 from scaigrid.config.strict import Strict
 from scaigrid.control.compile import compile_state
 from scaigrid.control.state import State
+from scaigrid.credentials.signers import Signers
 from scaigrid.forwarder import Forwarder
 from scaigrid.middleware import Link, Middleware, Services
 from scaigrid.process import die_with_parent
@@ -132,8 +133,8 @@ def build(config: Config) -> ASGIApp:
     from scaigrid.runtime import Runtime
     from scaigrid.web import web
 
-    def compiled(state: State) -> Snapshot:
-        return compile_state(state, config, ADAPTERS)
+    def compiled(state: State, signers: Signers) -> Snapshot:
+        return compile_state(state, config, ADAPTERS, signers)
 
     runtime = Runtime(config, compiled)
     services = runtime.services

@@ -12,6 +12,7 @@ from scaigrid.config.strict import Strict
 from scaigrid.dialect import Dialect
 from scaigrid.exchange import KEY, Exchange, attach
 from scaigrid.health import Health
+from scaigrid.held import Names
 from scaigrid.identity import NO_ISSUER, TokenVerifier
 from scaigrid.ids import accepted, new_id
 from scaigrid.ledger.records import Recorder
@@ -42,6 +43,8 @@ class Services(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """What the configuration has callers ask for without a key, besides what is open to everybody."""
     seen: Callable[[Principal], None] = unnoticed
     """Told of each caller who is let in, on the way of every request: it notes the time, and nothing else."""
+    names: Names = msgspec.field(default_factory=Names.passing)
+    """Makes and reads the names of what providers keep for callers."""
 
     def dialect_of(self, path: str) -> Dialect:
         """Who speaks for a path."""

@@ -15,13 +15,16 @@ from scaigrid.clock import SystemClock
 from scaigrid.config.schema import Config
 from scaigrid.config.snapshot import Current, Fund, Snapshot
 from scaigrid.control.follower import Control
-from scaigrid.control.opening import open_store
+from scaigrid.control.opening import open_store, vault_of
 from scaigrid.control.state import State
+from scaigrid.credentials.fetching import Fetching
+from scaigrid.credentials.signers import Signers
 from scaigrid.db.engine import create_engine
 from scaigrid.db.url import database_url, passwords
 from scaigrid.dialects import DIALECTS
 from scaigrid.errors import Code, GatewayError, Level
 from scaigrid.health import Health
+from scaigrid.held import PURPOSE, Names
 from scaigrid.ids import new_id
 from scaigrid.ledger.journal import Journal
 from scaigrid.ledger.queries import Spent, spent_by
@@ -50,7 +53,7 @@ _OTHERS_SECONDS = 1.0
 class Runtime:
     """One per worker process. `lifespan` does the I/O; making one does none but opening the journal's directory."""
 
-    def __init__(self, config: Config, compiled: Callable[[State], Snapshot]) -> None:
+    def __init__(self, config: Config, compiled: Callable[[State, Signers], Snapshot]) -> None:
         """`compiled` makes the snapshot of a state; which one is known when the lifespan begins."""
         self._config = config
         clock = SystemClock()
@@ -64,8 +67,13 @@ class Runtime:
         self.engine = create_engine(database_url(config))
         self._writer = LedgerWriter(self._journal, self.engine, clock)
         self._upstreams: dict[str, Upstream] = {"http": Http1Upstream(), "simulator": SimulatorUpstream()}
-        current = Current(compiled(State.of(())))
-        self.control = Control(open_store(config, self.engine, clock), compiled, current, clock, self._adopt)
+        self.signers = Signers(clock, Fetching(self._upstreams["http"]))
+
+        def made(state: State) -> Snapshot:
+            return compiled(state, self.signers)
+
+        current = Current(made(State.of(())))
+        self.control = Control(open_store(config, self.engine, clock), made, current, clock, self._adopt)
         self.services = Services(
             clock=clock,
             current=current,
@@ -78,6 +86,7 @@ class Runtime:
             identity=token_verifier(config.identity, clock),
             open_paths=config.health.open_paths,
             seen=self.control.seen,
+            names=Names(vault_of(config).derived(PURPOSE)),
         )
         self._counted: set[tuple[str, ...]] | None = None
         """Budgets whose spending this worker has rebuilt, None before the first time. Once for each: later on the

@@ -108,7 +108,7 @@ def exchange(request: Asked) -> Exchange:
 def called(found: Exchange, **fields: Any) -> Exchange:
     """Fills in what `intake` would: a chat call with these fields, for `acme/chat` where they name no model."""
     body = {"model": "acme/chat", "messages": [{"role": "user", "content": "Hi"}], **fields}
-    found.call = found.dialect.decode("chat", json.dumps(body).encode())
+    found.call = found.dialect.decode(next(iter(found.dialect.operations)), json.dumps(body).encode())
     found.model = found.snapshot.models.get(found.call.model)
     return found
 

@@ -313,3 +313,16 @@ async def test_a_row_is_written_after_the_answer_and_for_each_request_its_own(pa
         await task
     assert sorted(row.request_id for row in parts.kept.audit) == ["request-0", "request-1", "request-2"]
     assert len({row.id for row in parts.kept.audit}) == 3
+
+
+@pytest.mark.parametrize(("method", "behind", "action"), [("DELETE", "", "delete"), ("POST", "/cancel", "cancel")])
+async def test_what_is_done_to_something_that_a_provider_keeps_is_recorded_as_that(
+    parts: Parts, method: str, behind: str, action: str
+) -> None:
+    def about(exchange: Exchange) -> None:
+        template = f"/oai/v1/responses/{{response_id}}{behind}"
+        exchange.call = exchange.dialect.resources[template][method]("resp_1", "")
+
+    await Request("/oai/v1/do", method, headers=BEARER).through(handling(parts, about))
+    row = only(parts)
+    assert (row.action, row.resource_type, row.resource_id) == (f"inference.{action}", "response", "resp_1")

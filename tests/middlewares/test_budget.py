@@ -196,13 +196,49 @@ async def test_embeddings_have_no_output() -> None:
 
     async def decoded(scope: Scope, receive: Receive, send: Send) -> None:
         found: Exchange = scope["scaigrid.exchange"]
-        found.call = found.dialect.decode("embed", body)
+        found.call = found.dialect.decode("/oai/v1/embeddings", body)
         found.model = found.snapshot.models[found.call.model]
         await linked(scope, receive, send)
 
     request = await Request("/oai/v1/embeddings").through(identified(decoded, parts))
     assert seen == [(0, len(body) + ADDED)]
     assert exchange(request).output_bound is None
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "body", "more"),
+    [
+        ("/oai/v1/embeddings", {"modality": "embedding"}, {"input": ["x" * 90, "y" * 90]}, 0),
+        # A reranker reads its query beside each document.
+        ("/v1/inference/rerank", {"modality": "rerank"}, {"query": "\u00fc" * 5, "documents": ["a", "b", "c"]}, 20),
+    ],
+)
+async def test_a_window_holds_one_text_of_several(
+    path: str, model: dict[str, Any], body: dict[str, Any], more: int
+) -> None:
+    provider = {"sort": {"type": "cohere", "api_key": "k"}}
+    parts = Parts(
+        providers=provider,
+        backends={"sort": {"provider": "sort", "model": "m"}},
+        models={"acme/one": {**EMBED, **model, "context_window": 100, "route": {"targets": [{"backend": "sort"}]}}},
+        budgets={"hard": {"scope": "user", "of": "ann", "period": "total", "token_limit": 100_000}},
+    )
+    text = json.dumps({"model": "acme/one", **body}, ensure_ascii=False).encode()
+    seen: list[tuple[int, int]] = []
+
+    async def look(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(await fund(parts))
+
+    linked = Budget(look, BudgetConfig(), parts.services)
+
+    async def decoded(scope: Scope, receive: Receive, send: Send) -> None:
+        found: Exchange = scope["scaigrid.exchange"]
+        found.call = found.dialect.decode(path, text)
+        found.model = found.snapshot.models[found.call.model]
+        await linked(scope, receive, send)
+
+    await Request(path).through(identified(decoded, parts))
+    assert seen == [(0, len(text) + ADDED + more)]
 
 
 async def test_what_has_no_price_is_reserved_by_its_tokens_alone() -> None:
@@ -395,3 +431,26 @@ async def test_off_keeps_no_budget_and_still_takes_what_rate_limit_wants() -> No
     assert (await Request().through(app)).status == 202
     windows = [take.bucket for take in parts.principal.windows]
     assert set((await parts.limiter.spent(windows)).values()) == {(1, 0)}
+
+
+async def test_what_a_provider_adds_by_itself_counts_as_the_whole_context_window() -> None:
+    """A conversation that it keeps is not in the body."""
+    parts = budgeted(token_limit=200_000)
+    found: list[int] = []
+
+    async def look(scope: Scope, receive: Receive, send: Send) -> None:
+        found.append((await fund(parts))[1])
+        await respond(send, 200, (), b"")
+
+    budget = Budget(look, BudgetConfig(), parts.services)
+    body = b'{"model":"acme/chat","input":"Hi","previous_response_id":"resp_1","max_output_tokens":10}'
+
+    async def decoded(scope: Scope, receive: Receive, send: Send) -> None:
+        got = exchange(request)
+        got.call = got.dialect.decode("/oai/v1/responses", body)
+        got.model = got.snapshot.models["acme/chat"]
+        await budget(scope, receive, send)
+
+    request = Request("/oai/v1/responses")
+    await request.through(Errors(identified(decoded, parts), ErrorsConfig(), parts.services))
+    assert found == [100_000 + 10]

@@ -12,11 +12,12 @@ from starlette.responses import Response, StreamingResponse
 from middlewares import errors
 from middlewares.errors import Errors, ErrorsConfig
 from middlewares.request_id import RequestId, RequestIdConfig
+from scaigrid.asgi import Receive, Scope, Send
 from scaigrid.errors import Code, Detail, GatewayError
 from tests.harness.asgi import Request
 from tests.harness.logs import logging_to
 from tests.harness.services import KEY, PROVIDER_KEY, Parts, Written
-from tests.middlewares.bare import Bare, Handler
+from tests.middlewares.bare import Bare, Handler, exchange
 
 DIALECTS = {"openai": "/oai/v1/do", "native": "/v1/do"}
 INSIDE = "postgres://admin:hunter22@10.0.0.7/ledger"
@@ -215,3 +216,22 @@ async def test_what_ends_a_process_or_a_task_goes_on(parts: Parts, error: type[B
     with pytest.raises(error):
         await Errors(ends, ErrorsConfig(), parts.services)(request.scope, request.receive, request.send)
     assert not request.started
+
+
+async def test_a_surface_with_a_way_of_its_own_tells_a_failure_so(parts: Parts) -> None:
+    """It is told how many frames went before: its events are numbered."""
+
+    async def breaks(scope: Scope, receive: Receive, send: Send) -> None:
+        found = exchange(request)
+        found.call = found.dialect.decode("/oai/v1/responses", b'{"model":"acme/chat","input":"Hi","stream":true}')
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        await send({"type": "http.response.body", "body": b"data: 0\n\ndata: 1\n\n", "more_body": True})
+        raise GatewayError(Code.BACKEND_TIMEOUT, "Too late.")
+
+    request = Request("/oai/v1/responses", headers={"x-request-id": "of-this-call"})
+    await request.through(Errors(breaks, ErrorsConfig(), parts.services))
+    name, _, data = request.pieces[-1].decode().partition("\n")
+    told = json.loads(data.removeprefix("data: "))
+    assert name == "event: error"
+    assert (told["type"], told["sequence_number"], told["code"]) == ("error", 2, "BACKEND_TIMEOUT")
+    assert told["error"]["request_id"] == "of-this-call"

@@ -10,9 +10,12 @@ from starlette.responses import Response
 
 from middlewares.intake import Intake, IntakeConfig
 from scaigrid.errors import Code, GatewayError
+from scaigrid.exchange import Exchange
+from scaigrid.held import Held
+from scaigrid.roles import Reach
 from tests.harness.asgi import Request
 from tests.harness.services import Parts
-from tests.middlewares.bare import CHAT, NATIVE_CHAT, Bare, exchange
+from tests.middlewares.bare import CHAT, NATIVE_CHAT, Bare, exchange, identified
 
 LIMIT = 1024
 BODY = json.dumps({"model": "acme/chat", "messages": [{"role": "user", "content": "Hi"}], "stream": True}).encode()
@@ -235,3 +238,56 @@ def test_the_limit_has_bounds_of_its_own() -> None:
     for size in (1023, 2**31 + 1):
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert({"max_body_bytes": size}, IntakeConfig)
+
+
+# -- what a provider keeps -------------------------------------------------------------------------------------------
+
+RESPONSES = "/oai/v1/responses"
+
+
+def name(parts: Parts, **other: str) -> str:
+    """A name of something that the first backend keeps for the holder of the first key."""
+    given = {"backend": "be_one", "tenant": parts.principal.tenant.id, "model": "acme/chat", "own": "resp_own"}
+    return parts.services.names.name(Held(**{**given, **other}))
+
+
+async def found(parts: Parts, request: Request, *, reach: Reach = "tenant") -> Exchange:
+    who = msgspec.structs.replace(parts.principal, reach=reach)
+    await request.through(identified(linked(parts, Bare(answered).app), parts, who))
+    return exchange(request)
+
+
+async def answered(_: Inner) -> Response:
+    return Response(b"")
+
+
+async def test_a_name_in_a_body_is_opened(parts: Parts) -> None:
+    body = msgspec.json.encode({"model": "acme/chat", "input": "Hi", "previous_response_id": name(parts)})
+    got = await found(parts, Request(RESPONSES, body=body))
+    assert got.held is not None
+    assert (got.held.own, got.held.backend) == ("resp_own", "be_one")
+
+
+async def test_a_name_in_a_path_says_which_model_it_is_of(parts: Parts) -> None:
+    got = await found(parts, Request(f"{RESPONSES}/{name(parts)}", "DELETE"))
+    assert got.call is not None
+    assert (got.call.operation, got.call.surface, got.call.model) == (
+        "resource",
+        "openai/responses/delete",
+        "acme/chat",
+    )
+    assert got.model is parts.snapshot.models["acme/chat"]
+    assert got.held is not None
+
+
+async def test_a_name_of_another_tenant_opens_for_nobody_but_who_reaches_everything(parts: Parts) -> None:
+    path = f"{RESPONSES}/{name(parts, tenant='tenant_other')}"
+    reaches: tuple[Reach, ...] = ("tenant", "partner", "platform")
+    opened = {reach: (await found(parts, Request(path, "GET"), reach=reach)).held for reach in reaches}
+    assert [reach for reach, held in opened.items() if held is not None] == ["platform"]
+
+
+@pytest.mark.parametrize("path", ["resp_1", "resp_1/cancel", "input_tokens"])
+async def test_another_method_asks_nothing_there(parts: Parts, path: str) -> None:
+    got = await found(parts, Request(f"{RESPONSES}/{path}", "PUT"))
+    assert got.call is None

@@ -47,6 +47,12 @@ async def test_an_id_that_is_none_is_replaced(sent: str) -> None:
     assert OURS.fullmatch(given)
 
 
+async def test_clients_of_a_dialect_find_it_where_they_look_for_it() -> None:
+    request = await ask("of-this-call", "/anthropic/v1/do")
+    assert (request.header("request-id"), request.header("x-request-id")) == ("of-this-call", "of-this-call")
+    assert (await ask("of-this-call")).header("request-id") is None
+
+
 async def test_a_request_without_one_is_given_its_own() -> None:
     ids = [(await ask(None)).header("x-request-id") for _ in range(3)]
     assert len(set(ids)) == 3

@@ -1,13 +1,16 @@
+import json
 from collections import Counter
 from typing import Any
 
 import pytest
 
+from middlewares.intake import Intake, IntakeConfig
 from middlewares.route_resolve import RouteResolve, RouteResolveConfig
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send, respond
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Exchange
 from scaigrid.health import FAILURES_TO_OPEN
+from scaigrid.held import Held
 from tests.harness.asgi import Request
 from tests.harness.services import KEY, MODEL, Parts
 from tests.middlewares.bare import CHAT, called, exchange, identified
@@ -37,7 +40,7 @@ async def resolved(parts: Parts, model: str = "acme/chat", *, known: bool = True
         if operation == "chat":
             called(found, model=model)
         else:
-            found.call = found.dialect.decode("embed", b'{"model": "%b", "input": "Hi"}' % model.encode())
+            found.call = found.dialect.decode("/oai/v1/embeddings", b'{"model": "%b", "input": "Hi"}' % model.encode())
             found.model = found.snapshot.models.get(model)
         await linked(scope, receive, send)
 
@@ -214,3 +217,52 @@ async def test_a_backend_whose_breaker_is_open_is_skipped_with_the_reason() -> N
     parts.clock.advance(3_600)
     found = await resolved(parts)
     assert (names(found), found.skipped) == (["sick", "well"], {})
+
+
+# -- what a backend keeps --------------------------------------------------------------------------------------------
+
+RESPONSES = "/oai/v1/responses"
+
+
+async def about(parts: Parts, path: str, *, backend: str | None, method: str = "GET") -> Exchange:
+    """The exchange of a call that refers to something that `backend` keeps; None: to nothing."""
+    tenant = parts.principal.tenant.id
+    held = None if backend is None else Held(backend, tenant, "acme/chat", "resp_own")
+    name = "resp_made_up" if held is None else parts.services.names.name(held)
+    body = json.dumps({"model": "acme/chat", "input": "Hi", "previous_response_id": name}).encode()
+    request = Request(path.replace("NAME", name), method, body=body)
+    link = RouteResolve(answers, RouteResolveConfig(), parts.services)
+    await request.through(identified(Intake(link, IntakeConfig(), parts.services), parts))
+    return exchange(request)
+
+
+@pytest.mark.parametrize("path", [RESPONSES, f"{RESPONSES}/NAME/cancel"])
+async def test_the_backend_that_keeps_something_is_the_only_candidate_however_it_is(path: str) -> None:
+    parts = routed(("near", 0, 1), ("far", 1, 1))
+    far = next(backend for backend in parts.snapshot.backends if backend.name == "far")
+    for _ in range(FAILURES_TO_OPEN):
+        parts.health.began(far, 0.0)
+        parts.health.ended(far, GatewayError(Code.BACKEND_ERROR), 0.0)
+    assert names(await about(parts, path, backend=far.id, method="POST")) == ["far"]
+
+
+@pytest.mark.parametrize("backend", [None, "be_gone"])
+async def test_what_nobody_keeps_is_a_fault_of_the_field_that_names_it(parts: Parts, backend: str | None) -> None:
+    with pytest.raises(GatewayError) as caught:
+        await about(parts, RESPONSES, backend=backend, method="POST")
+    assert caught.value.code is Code.VALIDATION_ERROR
+    assert [detail.field for detail in caught.value.details] == ["previous_response_id"]
+
+
+@pytest.mark.parametrize("backend", [None, "be_gone"])
+async def test_what_nobody_keeps_is_not_found_at_its_path(parts: Parts, backend: str | None) -> None:
+    with pytest.raises(GatewayError) as caught:
+        await about(parts, f"{RESPONSES}/NAME", backend=backend)
+    assert caught.value.code is Code.NOT_FOUND
+
+
+async def test_where_no_backend_keeps_anything_the_field_is_theirs_to_refuse() -> None:
+    """They refuse it by its name, as any field that they have no word for."""
+    providers = {"up": {"type": "anthropic", "base_url": "http://provider.invalid/v1", "api_key": "pk"}}
+    parts = Parts(providers=providers)
+    assert names(await about(parts, RESPONSES, backend=None, method="POST")) == ["one", "two"]
