@@ -1,18 +1,18 @@
 """`python -m tests.conformance`: plays every recording and says which pass, which do not, which are not run, and why.
 
 The last line is one JSON object, `{"passed": ..., "failed": ..., "not_run": ...}`, that counts recorded exchanges: one
-has failed where any of its cases has, and is not run where none of them was. Further arguments go to pytest.
+has failed where any of its cases has, and is not run where none of them was. `-v` names what is not run; `--write`
+writes the matrix into the documentation and to where the gateway answers with it. Further arguments go to pytest.
 """
 
 import io
 import json
-import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 import pytest
@@ -20,7 +20,10 @@ import pytest
 from tests.conformance import cases
 from tests.harness import recordings
 
-_EXCHANGE: Final = re.compile(r".*#\d+")
+if TYPE_CHECKING:
+    from tests.conformance.plans import Planned
+
+Outcome = Literal["passed", "failed", "not_run"]
 _LONGEST: Final = 600
 
 
@@ -32,12 +35,6 @@ class Case(msgspec.Struct, frozen=True):
     outcome: str
     reason: str
 
-    @property
-    def exchange(self) -> str:
-        """The exchange that it played; of no recording's name for a test of the suite itself."""
-        found = _EXCHANGE.match(self.name)
-        return found[0] if found else ""
-
 
 class Tally:
     """A plugin of pytest that keeps how each case ended."""
@@ -45,6 +42,7 @@ class Tally:
     def __init__(self) -> None:
         self.cases: list[Case] = []
         self.errors: list[str] = []
+        self._ended: defaultdict[str, set[str]] = defaultdict(set)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -53,7 +51,16 @@ class Tally:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.outcome != "passed":
             test, _, name = report.nodeid.rpartition("::")[2].partition("[")
-            self.cases.append(Case(test, name.removesuffix("]"), report.outcome, _reason(report)))
+            case = Case(test, name.removesuffix("]"), report.outcome, _reason(report))
+            self.cases.append(case)
+            self._ended[case.name].add(case.outcome)
+
+    def outcome(self, planned: "Planned") -> Outcome:
+        """How a play ended; that of the whole gateway counts too."""
+        ended = self._ended[planned.name]
+        if "failed" in ended:
+            return "failed"
+        return "passed" if "passed" in ended else "not_run"
 
 
 def _reason(report: pytest.TestReport) -> str:
@@ -64,33 +71,44 @@ def _reason(report: pytest.TestReport) -> str:
     return text[:_LONGEST] if report.failed else ""
 
 
-def _counted(names: Iterable[str], ended: Sequence[Case]) -> dict[str, int]:
-    outcomes: dict[str, set[str]] = {name: set() for name in names}
-    for case in ended:
-        outcomes.get(case.exchange, set()).add(case.outcome)
-    failed = sum("failed" in one for one in outcomes.values())
-    not_run = sum(one <= {"skipped"} for one in outcomes.values())
-    return {"passed": len(outcomes) - failed - not_run, "failed": failed, "not_run": not_run}
+def counted(names: Iterable[str], played: dict[str, set[Outcome]]) -> dict[str, int]:
+    """The exchanges of these names by how they ended; `played` has what came of each of their plays."""
+    ended = [played.get(name, set()) for name in names]
+    failed = sum("failed" in one for one in ended)
+    not_run = sum(one <= {"not_run"} for one in ended)
+    return {"passed": len(ended) - failed - not_run, "failed": failed, "not_run": not_run}
 
 
-def _lines(tally: Tally) -> Iterator[str]:
+def _lines(tally: Tally, *, verbose: bool) -> Iterator[str]:
     """The report."""
-    failed = [case for case in tally.cases if case.outcome == "failed"]
-    skipped = [case for case in tally.cases if case.outcome == "skipped"]
+    from tests.conformance import matrix, plans, stability
+
+    outcomes: dict[str, Outcome] = {planned.name: tally.outcome(planned) for planned in plans.everything()}
+    yield "-- matrix: exchanges that passed (* fixtures alone), in brackets those that a dialect has no words for"
+    yield from matrix.lines(matrix.cells(lambda planned: outcomes[planned.name]))
+    yield ""
+    yield "-- bodies: what the first and the second turn of a conversation have in common"
+    yield from stability.report()
     yield "-- not run"
+    skipped = [case for case in tally.cases if case.outcome == "skipped"]
     for (test, reason), count in sorted(Counter((case.test, case.reason) for case in skipped).items()):
         yield f"{count:4}  {test}: {reason}"
+        if verbose:
+            yield from (f"        {case.name}" for case in skipped if (case.test, case.reason) == (test, reason))
     yield "-- failed"
-    for case in failed:
-        yield f"{case.test}[{case.name}]\n      {case.reason}"
+    for case in tally.cases:
+        if case.outcome == "failed":
+            yield f"{case.test}[{case.name}]\n      {case.reason}"
     yield from tally.errors
     yield "-- cases"
-    for test, outcomes in sorted(_by_test(tally.cases).items()):
-        yield f"{outcomes['passed']:4} passed {outcomes['failed']:4} failed {outcomes['skipped']:4} not run  {test}"
-    yield f"-- fixtures of this project: {_counted(map(str, cases.fixtures()), tally.cases)}"
+    for test, ended in sorted(_by_test(tally.cases).items()):
+        yield f"{ended['passed']:4} passed {ended['failed']:4} failed {ended['skipped']:4} not run  {test}"
+    played: defaultdict[str, set[Outcome]] = defaultdict(set)
+    for planned in plans.everything():
+        played[str(planned.recorded)].add(outcomes[planned.name])
+    yield f"-- fixtures of this project: {json.dumps(counted(map(str, cases.fixtures()), played))}"
     yield "-- recordings of real providers" + ("" if recordings.folder() else f": {recordings.VARIABLE} is unset")
-    names = {*map(str, cases.recorded()), *recordings.TALLY.left_out}
-    yield json.dumps(_counted(names, tally.cases))
+    yield json.dumps(counted({*map(str, cases.recorded()), *recordings.TALLY.left_out}, played))
 
 
 def _by_test(ended: Sequence[Case]) -> dict[str, Counter[str]]:
@@ -104,11 +122,20 @@ def main(arguments: Sequence[str]) -> int:
     """Pytest's exit code."""
     tally = Tally()
     said = io.StringIO()
+    further = [one for one in arguments if one not in ("--write", "-v")]
+    if "--write" in arguments:
+        # What is about to be written is not yet what lies there.
+        further += ["-k", "not of_the_suite"]
     with redirect_stdout(said):
-        code = pytest.main([str(Path(__file__).parent), *arguments], plugins=[tally])
+        code = pytest.main([str(Path(__file__).parent), *further], plugins=[tally])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         sys.stderr.write(said.getvalue())
-    for line in _lines(tally):
+    if "--write" in arguments:
+        # What knows hypothesis may only be read once pytest has prepared itself for it.
+        from tests.conformance import matrix
+
+        matrix.written(matrix.cells(tally.outcome))
+    for line in _lines(tally, verbose="-v" in arguments):
         sys.stdout.write(f"{line}\n")
     return int(code)
 

@@ -1,19 +1,19 @@
-"""The exchanges that are replayed, each as one case with its name, or as one that is not run, with its reason.
+"""The exchanges that are replayed.
 
 They are the recordings of real providers, where SCAIGRID_RECORDINGS says where they lie, and the project's own
 fixtures in the same form, which prove the same paths without them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
-import pytest
 
+from adapters import ADAPTERS
+from adapters.openai import OpenAI
 from tests.conformance.wire import is_object
 from tests.harness import recordings
 from tests.harness.recordings import Recorded
@@ -21,12 +21,26 @@ from tests.harness.recordings import Recorded
 FIXTURES: Final = Path(__file__).parent / "fixtures"
 FILES: Final = "fixtures"
 """How the names of fixtures begin."""
-_HOSTS: Final[Mapping[str, str]] = {"api.openai.com": "openai", "api.anthropic.com": "anthropic"}
+EVERYBODY: Final = "everybody"
+"""The folder of exchanges that every provider of OpenAI's protocol could have had."""
+_HOSTS: Final[Mapping[str, str]] = {
+    "api.openai.com": "openai",
+    "api.anthropic.com": "anthropic",
+    "api.cerebras.ai": "cerebras",
+    "api.deepseek.com": "deepseek",
+    "api.groq.com": "groq",
+    "api.mistral.ai": "mistral",
+    "api.together.xyz": "together",
+    "api.voyageai.com": "voyage",
+    "api.x.ai": "xai",
+    "api.z.ai": "zai",
+    "openrouter.ai": "openrouter",
+    "router.huggingface.co": "huggingface",
+}
+"""Where a type of provider is at home; whoever is not registered is `custom`."""
 
 UNREADABLE: Final = (LookupError, TypeError, ValueError, AttributeError, AssertionError)
 """What is raised where an exchange has a shape that this suite does not know."""
-
-T = TypeVar("T")
 
 
 class NotRun(Exception):
@@ -35,12 +49,27 @@ class NotRun(Exception):
 
 @cache
 def fixtures() -> tuple[Recorded, ...]:
-    """The project's own exchanges; their folder is the type of provider that they are of."""
+    """The project's own exchanges; their folder is the type of provider that they are of.
+
+    Those of everybody are of each type of provider that speaks OpenAI's protocol and claims the feature which the file
+    is named for, but has no file of that name of its own.
+    """
     return tuple(
-        msgspec.structs.replace(one, file=f"{FILES}/{path.relative_to(FIXTURES).with_suffix('').as_posix()}")
+        msgspec.structs.replace(one, file=f"{FILES}/{name}")
         for path in sorted(FIXTURES.rglob("*.yaml"))
         for one in recordings.read(path).exchanges
+        for name in _names(path)
     )
+
+
+def _names(path: Path) -> Iterator[str]:
+    if path.parent.name != EVERYBODY:
+        yield path.relative_to(FIXTURES).with_suffix("").as_posix()
+        return
+    for kind, adapter in ADAPTERS.items():
+        speaks_it = isinstance(adapter, OpenAI) and adapter.transport == "http" and path.stem in adapter.can
+        if speaks_it and not (FIXTURES / kind / path.name).exists():
+            yield f"{kind}/{EVERYBODY}/{path.stem}"
 
 
 @cache
@@ -55,53 +84,23 @@ def asks(one: Recorded, *suffixes: str) -> bool:
     return called and urlsplit(one.uri).path.endswith(suffixes)
 
 
-def exchanges(*suffixes: str) -> list[Recorded]:
-    """The fixtures and the recordings that ask so."""
-    return [one for one in (*fixtures(), *recorded()) if asks(one, *suffixes)]
+def everything() -> tuple[Recorded, ...]:
+    """The fixtures and the recordings."""
+    return (*fixtures(), *recorded())
+
+
+def is_fixture(one: Recorded) -> bool:
+    return one.file.startswith(f"{FILES}/")
+
+
+def is_of_everybody(one: Recorded) -> bool:
+    return is_fixture(one) and f"/{EVERYBODY}/" in one.file
 
 
 def provider(one: Recorded) -> str:
-    """The type of provider that plays the other side."""
-    if one.file.startswith(f"{FILES}/"):
+    """The type of provider that plays the other side of a call of OpenAI's protocol."""
+    if is_fixture(one):
         return one.file.split("/")[1]
-    return _HOSTS.get(urlsplit(one.uri).hostname or "", "custom")
-
-
-class Group(msgspec.Struct, Generic[T], frozen=True):
-    """Exchanges that are planned in one way; `suffix` tells their cases from those of another group."""
-
-    chosen: Sequence[Recorded]
-    plan: Callable[[Recorded], T]
-    suffix: str = ""
-
-
-def params(claim: str, *groups: Group[T]) -> list[pytest.ParameterSet]:
-    """A case for each exchange: what its plan makes of it, or why that is not run. `claim` is what they prove."""
-    made = [_param(one, group.plan, f"{one}{group.suffix}") for group in groups for one in group.chosen]
-    if recordings.folder() is None:
-        made.append(skipped("recordings", f"{recordings.VARIABLE} is unset, so {claim} is proved by fixtures alone"))
-    return made
-
-
-def skipped(name: str, reason: str) -> pytest.ParameterSet:
-    return pytest.param(None, id=name, marks=pytest.mark.skip(reason=reason))
-
-
-def _param(one: Recorded, plan: Callable[[Recorded], T], name: str) -> pytest.ParameterSet:
-    try:
-        return pytest.param(plan(one), id=name)
-    except NotRun as reason:
-        return skipped(name, str(reason))
-    except UNREADABLE as error:
-        # Its own case fails with it (see conftest), and no other.
-        return pytest.param(error, id=name)
-
-
-def where(chosen: Sequence[Recorded], holds: Callable[[Recorded], bool]) -> list[Recorded]:
-    """Those of which `holds` is true. One that nobody can read is among none; its own case tells."""
-    found: list[Recorded] = []
-    for one in chosen:
-        with suppress(*UNREADABLE):
-            if holds(one):
-                found.append(one)
-    return found
+    host = urlsplit(one.uri).hostname or ""
+    found = "azure" if host.endswith(".openai.azure.com") else _HOSTS.get(host, "custom")
+    return found if found in ADAPTERS else "custom"

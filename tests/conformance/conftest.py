@@ -5,18 +5,18 @@ from collections.abc import Iterator
 import pytest
 
 from adapters import ADAPTERS
-from tests.conformance import cases, plans
-from tests.conformance.outside import Catalog, Outside
+from tests.conformance import plans, representative
+from tests.conformance.outside import Catalog, Outside, named
 from tests.conformance.ways import Inside
 
 
 @pytest.fixture(autouse=True)
 def readable(request: pytest.FixtureRequest) -> None:
     """Fails the case of an exchange that could not be planned."""
-    if "plan" in request.fixturenames:
-        plan: object = request.getfixturevalue("plan")
-        if isinstance(plan, Exception):
-            raise plan
+    if "play" in request.fixturenames:
+        play: object = request.getfixturevalue("play")
+        if isinstance(play, Exception):
+            raise play
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +26,6 @@ def inside() -> Inside:
 
 @pytest.fixture(scope="session")
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
-    catalog = Catalog(cases.exchanges(plans.CHAT, plans.EMBEDDINGS, plans.MESSAGES))
-    with Outside(catalog, ADAPTERS, tmp_path_factory.mktemp("conformance")) as running:
+    chosen = [one.play for one in plans.everything() if one.play is not None and representative.is_one(one)]
+    with Outside(Catalog(map(named, chosen)), tmp_path_factory.mktemp("conformance")) as running:
         yield running

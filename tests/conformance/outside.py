@@ -1,6 +1,7 @@
 """A gateway process in front of a provider that answers as recorded: the other way to play an exchange."""
 
 import http.client
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -9,8 +10,11 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
+import msgspec
+
+from adapters import ADAPTERS
 from scaigrid.adapter import Adapter
-from tests.conformance import cases, plans
+from tests.conformance.plans import Play, configured
 from tests.conformance.told import Reply, Tokens
 from tests.conformance.ways import KEY, NOT_OF_THE_BODY, Played, Question, Sent
 from tests.harness.behaviours import answer, stream
@@ -24,26 +28,60 @@ _MOST: Final = 1_000_000
 """More output tokens than any recorded call asks for, so that no bound is cut down."""
 _NO_LIMIT: Final = {"limits": {"requests_per_minute": None}}
 _NOT_IN_SLUGS: Final = re.compile(r"[^A-Za-z0-9._:@/-]")
+_MODALITIES: Final = {"embed": "embedding", "rerank": "rerank"}
+
+
+class Named(msgspec.Struct, frozen=True):
+    """A model of a provider, as the gateway is told of it."""
+
+    provider: str
+    options: str
+    """As JSON."""
+    model: str
+    modality: str = "chat"
+
+    @classmethod
+    def of(cls, provider: str, options: Mapping[str, Any], model: str, operation: str = "chat") -> Self:
+        return cls(provider, _text(options), model, _MODALITIES.get(operation, "chat"))
+
+
+def named(play: Play) -> Named:
+    return Named.of(play.provider, play.options, play.model, play.operation)
+
+
+def _text(options: Mapping[str, Any]) -> str:
+    return json.dumps(dict(options), sort_keys=True)
 
 
 class Catalog:
-    """The frontend models: one for each model of each type of provider that the exchanges name."""
+    """The frontend models: one for each model of each provider that is named."""
 
-    def __init__(self, exchanges: Iterable[Recorded]) -> None:
-        self._modalities: dict[tuple[str, str], str] = {}
-        self._slugs: dict[tuple[str, str], str] = {}
-        for one in exchanges:
-            named = (cases.provider(one), one.request_json["model"])
-            self._modalities[named] = "embedding" if cases.asks(one, plans.EMBEDDINGS) else "chat"
-            self._slugs[named] = _NOT_IN_SLUGS.sub("_", f"conformance/{'/'.join(named)}/model")
-        assert len(set(self._slugs.values())) == len(self._slugs), "two models with one slug"
+    def __init__(self, models: Iterable[Named]) -> None:
+        self._slugs = {one: self._slug(number, one) for number, one in enumerate(dict.fromkeys(models))}
+        self._providers = {
+            key: f"{key[0]}-{number}"
+            for number, key in enumerate(dict.fromkeys((one.provider, one.options) for one in self._slugs))
+        }
 
-    def slug(self, provider: str, model: str) -> str:
-        return self._slugs[provider, model]
+    @staticmethod
+    def _slug(number: int, one: Named) -> str:
+        return _NOT_IN_SLUGS.sub("_", f"conformance/{one.provider}/{number}/{one.model}/model")
+
+    def slug(self, one: Named) -> str:
+        return self._slugs[one]
+
+    def provider(self, kind: str, options: Mapping[str, Any]) -> str:
+        """The name under which a provider of these options is configured."""
+        return self._providers[kind, _text(options)]
+
+    @property
+    def providers(self) -> Mapping[str, tuple[str, dict[str, Any]]]:
+        """Name -> type and options."""
+        return {name: (kind, json.loads(options)) for (kind, options), name in self._providers.items()}
 
     def config(self, addresses: Mapping[str, str]) -> dict[str, Any]:
         """A gateway with all of them, whose providers are at `addresses`."""
-        names = {named: f"backend-{number}" for number, named in enumerate(self._slugs)}
+        backends = {one: f"backend-{number}" for number, one in enumerate(self._slugs)}
         return {
             "log": {"level": "warning"},
             "partners": {"default": _NO_LIMIT},
@@ -51,25 +89,34 @@ class Catalog:
             "users": {"conformance": _NO_LIMIT},
             "keys": {"conformance": {"user": "conformance", "key": CLIENTS_KEY, **_NO_LIMIT}},
             "providers": {
-                name: {"type": name, "base_url": address, "api_key": KEY} for name, address in addresses.items()
+                name: _provider(kind, options, addresses[name]) for name, (kind, options) in self.providers.items()
             },
-            "backends": {names[named]: {"provider": named[0], "model": named[1]} for named in self._slugs},
-            "models": {slug: self._model(named, names[named]) for named, slug in self._slugs.items()},
+            "backends": {
+                backends[one]: {"provider": self._providers[one.provider, one.options], "model": one.model}
+                for one in self._slugs
+            },
+            "models": {slug: _model(one, backends[one]) for one, slug in self._slugs.items()},
         }
 
-    def _model(self, named: tuple[str, str], backend: str) -> dict[str, Any]:
-        return {
-            "modality": self._modalities[named],
-            "max_output_tokens": _MOST,
-            "unpriced": "free",
-            "route": {"targets": [{"backend": backend}]},
-        }
+
+def _provider(kind: str, options: dict[str, Any], address: str) -> dict[str, Any]:
+    said = {"type": kind, "base_url": address, "api_key": KEY}
+    return {**said, "options": options} if options else said
+
+
+def _model(one: Named, backend: str) -> dict[str, Any]:
+    return {
+        "modality": one.modality,
+        "max_output_tokens": _MOST,
+        "unpriced": "free",
+        "route": {"targets": [{"backend": backend}]},
+    }
 
 
 class Outside:
     """Plays exchanges over the gateway. As a context it is started and ended."""
 
-    def __init__(self, catalog: Catalog, adapters: Mapping[str, Adapter], directory: Path) -> None:
+    def __init__(self, catalog: Catalog, directory: Path, adapters: Mapping[str, Adapter] = ADAPTERS) -> None:
         self._catalog = catalog
         self._adapters = adapters
         self._directory = directory
@@ -80,30 +127,41 @@ class Outside:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             provider = stack.enter_context(Provider())
-            kinds = [name for name, adapter in self._adapters.items() if adapter.transport == "http"]
-            self._endpoints = {name: provider.at(f"/{name}") for name in kinds}
-            addresses = {name: self._endpoints[name].url + self._path(name) for name in kinds}
+            self._endpoints = {name: provider.at(f"/{name}") for name in self._catalog.providers}
+            addresses = {
+                name: self._endpoints[name].url + self._path(kind, options)
+                for name, (kind, options) in self._catalog.providers.items()
+            }
             self._gateway = stack.enter_context(Gateway(self._catalog.config(addresses), self._directory))
             connection = http.client.HTTPConnection(urlsplit(self._gateway.url).netloc, timeout=PATIENCE)
             self._connection = stack.enter_context(closing(connection))
             self._stack = stack.pop_all()
         return self
 
-    def _path(self, kind: str) -> str:
+    def _path(self, kind: str, options: Mapping[str, Any]) -> str:
         """The path that the provider's public address has."""
-        return urlsplit(self._adapters[kind].base_url() or "http://provider.invalid/v1").path
+        address = self._adapters[kind].base_url(configured(kind, options))
+        return urlsplit(address or "http://provider.invalid/v1").path
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stack.close()
 
-    def slug(self, provider: str, model: str) -> str:
-        return self._catalog.slug(provider, model)
+    def slug(self, play: Play) -> str:
+        return self.slug_of(named(play))
+
+    def slug_of(self, one: Named) -> str:
+        return self._catalog.slug(one)
 
     def play(self, question: Question, answer: Recorded, pieces: Sequence[bytes]) -> Played:
-        endpoint = self._endpoints[question.provider]
-        endpoint.then(_behaviour(answer, pieces))
+        return self.ask(question, _behaviour(answer, pieces))
+
+    def ask(self, question: Question, behaviour: Behaviour) -> Played:
+        """Asks, and lets the provider behave so."""
+        name = self._catalog.provider(question.provider, question.options)
+        endpoint = self._endpoints[name]
+        endpoint.then(behaviour)
         before = len(endpoint.requests)
         headers = {"authorization": f"Bearer {CLIENTS_KEY}", "content-type": "application/json"}
         self._connection.request("POST", question.path, question.body, headers)
@@ -115,8 +173,13 @@ class Outside:
         if not seen:
             endpoint.take()
             return Played(None, reply)
-        path = seen[0].path.removeprefix(f"/{question.provider}")
+        path = seen[0].path.removeprefix(f"/{name}")
         return Played(Sent(endpoint.url + path, dict(seen[0].headers), seen[0].body), reply)
+
+    @property
+    def last(self) -> str:
+        """The id of the last request."""
+        return self._last
 
     # -- the ledger --------------------------------------------------------------------------------------------------
 

@@ -1,207 +1,293 @@
-"""What is asked for a recorded exchange, and what has to come of it: upstream, and at the client."""
+"""What is played: each exchange over each dialect, passed through where that may be and translated elsewhere.
 
-from collections.abc import Callable
-from typing import Any, Final
+Where a dialect cannot say a call, what is left is its answer, to a call that says nothing special.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any, Final, Literal
 
 import msgspec
+import pytest
 
-from tests.conformance import bodies, cases, from_anthropic, provider_anthropic, provider_openai, to_native
-from tests.conformance.cases import NotRun
+from adapters import ADAPTERS
+from scaigrid.adapter import Options
+from tests.conformance import cases
+from tests.conformance.cases import UNREADABLE, NotRun
+from tests.conformance.client import BOUND, Client
+from tests.conformance.dialects import CLIENTS
+from tests.conformance.protocol import Protocol
+from tests.conformance.protocols import PROTOCOLS
+from tests.conformance.streaming import streamed
 from tests.conformance.told import Told
-from tests.conformance.wire import decoded, inner, is_list
+from tests.conformance.wire import inner, is_list, is_object
+from tests.harness import recordings
 from tests.harness.recordings import Recorded
 
-CHAT: Final = "/chat/completions"
-EMBEDDINGS: Final = "/embeddings"
-MESSAGES: Final = "/v1/messages"
-SURFACES: Final = {"native": "/v1/inference/chat", "openai": "/oai/v1/chat/completions"}
-NATIVE_EMBED: Final = "/v1/inference/embed"
+Mode = Literal["passed", "translated", "answer"]
+STREAMED: Final = "~streamed"
+ONLY_PASSED: Final = "completion"
+"""The operation that is passed through, or is none of its own."""
+_WITH_BOUND: Final = 1000
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of a client to the gateway, for one recorded exchange of the gateway with a provider."""
+class Play(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of a client to the gateway, for one recorded exchange with a provider."""
 
     recorded: Recorded
+    protocol: Protocol
+    client: Client
+    mode: Mode
+    operation: str
     provider: str
-    dialect: str
+    options: Mapping[str, Any]
+    """The provider's, as an operator writes them."""
+    model: str
     path: str
     asked: dict[str, Any]
     """The client's body, but for the model."""
-    upstream: str
-    """How the path ends that the provider is asked at."""
     stream: bool
+    told_as_stream: bool = False
+    """The answer was recorded whole, and is told as a stream."""
 
     def __str__(self) -> str:
-        return f"{self.recorded} over {self.dialect}"
+        return name(self.recorded, self.client, self.mode, told_as_stream=self.told_as_stream)
+
+    @property
+    def surface(self) -> str:
+        """That of a call which is passed through."""
+        found = self.protocol.surface(self.recorded)
+        assert found is not None
+        return found
 
     @property
     def wants_usage(self) -> bool:
-        return self.dialect == "native" or bool(inner(self.asked, "stream_options").get("include_usage"))
+        if not (self.stream and self.client.name == "openai"):
+            return True
+        return bool(inner(self.asked, "stream_options").get("include_usage"))
+
+    @property
+    def is_of_its_own(self) -> bool:
+        """Nobody stands in for the provider; who does keeps nothing for it."""
+        return self.provider == self.protocol.provider(self.recorded)
+
+    @property
+    def said(self) -> Told:
+        """What the recorded answer says."""
+        return self.protocol.told(self.recorded)
+
+    @property
+    def expected(self) -> Told:
+        """What the client has to be told of it."""
+        told = self.client.tells(self.said, self.stream)
+        return told if self.wants_usage else msgspec.structs.replace(told, tokens=None)
 
 
-class Passed(Plan, frozen=True, kw_only=True):
-    """Passed through: the provider speaks the client's dialect."""
+class Planned(msgspec.Struct, frozen=True):
+    """A play by its name; or why it is none, or what could not be read."""
+
+    name: str
+    recorded: Recorded
+    protocol: Protocol
+    client: Client
+    mode: Mode
+    provider: str
+    play: Play | None = None
+    not_run: str | None = None
+    error: Exception | None = None
+    told_as_stream: bool = False
 
 
-class Translated(Plan, frozen=True, kw_only=True):
-    """Translated. `expected` is what the answer says."""
-
-    body: dict[str, Any] | None
-    """The normal form of the body that the provider is asked with; None where anything is right."""
-    normal: Callable[[dict[str, Any]], dict[str, Any]]
-    expected: Told
+def name(one: Recorded, client: Client, mode: Mode, *, told_as_stream: bool) -> str:
+    return f"{one}-{client.name}-{mode}{STREAMED if told_as_stream else ''}"
 
 
-class Embedded(Plan, frozen=True, kw_only=True):
-    """Embeddings, translated."""
-
-    body: dict[str, Any]
-
-
-Planned = Callable[[Recorded], Plan]
-
-
-# -- passed through --------------------------------------------------------------------------------------------------
-
-
-def passed(one: Recorded) -> Passed:
-    """The recorded call as it was."""
-    suffix = CHAT if cases.asks(one, CHAT) else EMBEDDINGS
-    return Passed(
-        recorded=one,
-        provider=cases.provider(one),
-        dialect="openai",
-        path=f"/oai/v1{suffix}",
-        asked=one.request_json,
-        upstream=suffix,
-        stream=bool(one.request_json.get("stream")),
+@cache
+def everything() -> tuple[Planned, ...]:
+    """All that there is to play, fixtures first."""
+    return tuple(
+        planned
+        for one in cases.everything()
+        for protocol in PROTOCOLS
+        if (operation := protocol.operation(one)) is not None
+        for client in CLIENTS
+        for planned in _over(client, protocol, one, operation)
     )
 
 
-def passed_as_stream(one: Recorded) -> Passed:
-    """The recorded call, had it asked for a stream and not for its usage."""
-    streamed = _streamed(one, provider_openai.as_stream)
-    asked = {name: value for name, value in streamed.request_json.items() if name != "stream_options"}
-    return passed(msgspec.structs.replace(streamed, request_json=asked))
+def _over(client: Client, protocol: Protocol, one: Recorded, operation: str) -> Iterator[Planned]:
+    for recorded, told_as_stream in _forms(protocol, one):
+        provider, options = _player(client, protocol, recorded, operation)
+        planner = _Planner(recorded, protocol, client, operation, provider, options, told_as_stream)
+        surface = protocol.surface(recorded)
+        if surface in client.surfaces and surface in speaks(provider, options):
+            yield planner.planned("passed", planner.passed)
+            continue
+        if operation not in client.operations:
+            continue
+        call = planner.planned("translated", planner.translated)
+        yield call
+        if call.not_run is not None:
+            answer = planner.planned("answer", planner.answer)
+            if answer.not_run is None:
+                yield answer
 
 
-# -- translated ------------------------------------------------------------------------------------------------------
-
-
-def openai_chat(one: Recorded) -> Translated:
-    """A chat of the OpenAI protocol, asked in the native dialect."""
-    provider = cases.provider(one)
-    return _native(one, provider, to_native.chat(one.request_json, provider), bodies.openai(one.request_json))
-
-
-def openai_chat_as_stream(one: Recorded) -> Translated:
-    return openai_chat(_streamed(one, provider_openai.as_stream))
-
-
-def openai_answer(one: Recorded) -> Translated:
-    """The recorded answer to a call that says nothing special: for calls that the native dialect cannot say."""
-    return _native(one, cases.provider(one), _plain_call(one), None)
-
-
-def _native(one: Recorded, provider: str, asked: dict[str, Any], body: dict[str, Any] | None) -> Translated:
-    return Translated(
-        recorded=one,
-        provider=provider,
-        dialect="native",
-        path=SURFACES["native"],
-        asked=asked,
-        upstream=CHAT,
-        stream=bool(one.request_json.get("stream")),
-        body=body,
-        normal=bodies.openai,
-        expected=provider_openai.told(one),
-    )
-
-
-def embedded(one: Recorded) -> Embedded:
-    """Embeddings of the OpenAI protocol, asked in the native dialect."""
-    return Embedded(
-        recorded=one,
-        provider=cases.provider(one),
-        dialect="native",
-        path=NATIVE_EMBED,
-        asked=to_native.embed(one.request_json),
-        upstream=EMBEDDINGS,
-        stream=False,
-        body=bodies.embeddings(one.request_json),
-    )
-
-
-def messages(dialect: str) -> Callable[[Recorded], Translated]:
-    """A call of Anthropic's Messages API, asked in `dialect`."""
-
-    def plan(one: Recorded) -> Translated:
-        asked = from_anthropic.chat(one.request_json, dialect)
-        return _anthropic(one, dialect, asked, bodies.anthropic(one.request_json))
-
-    return plan
-
-
-def messages_as_stream(dialect: str) -> Callable[[Recorded], Translated]:
-    def plan(one: Recorded) -> Translated:
-        return messages(dialect)(_streamed(one, provider_anthropic.as_stream))
-
-    return plan
-
-
-def answer_to(dialect: str) -> Callable[[Recorded], Translated]:
-    """The recorded answer to a call that says nothing special: for calls that `dialect` cannot say."""
-
-    def plan(one: Recorded) -> Translated:
-        return _anthropic(one, dialect, {**_plain_call(one), "max_tokens": 1000}, None)
-
-    return plan
-
-
-def _anthropic(one: Recorded, dialect: str, asked: dict[str, Any], body: dict[str, Any] | None) -> Translated:
-    stream = bool(one.request_json.get("stream"))
-    if stream and dialect == "openai":
-        asked = {**asked, "stream_options": {"include_usage": True}}
-    return Translated(
-        recorded=one,
-        provider=cases.provider(one),
-        dialect=dialect,
-        path=SURFACES[dialect],
-        asked=asked,
-        upstream="/messages",
-        stream=stream,
-        body=body,
-        normal=bodies.anthropic,
-        expected=provider_anthropic.told(one),
-    )
-
-
-def _plain_call(one: Recorded) -> dict[str, Any]:
-    said: dict[str, Any] = {"messages": [{"role": "user", "content": "Go on."}]}
-    return {**said, "stream": True} if one.request_json.get("stream") else said
-
-
-def _streamed(one: Recorded, as_stream: Callable[[Recorded], Recorded]) -> Recorded:
-    if not is_whole(one):
-        raise NotRun("a stream already, or no answer")
-    return as_stream(one)
-
-
-def is_whole(one: Recorded) -> bool:
-    """Whether an exchange has a plain answer, which could have come as a stream."""
-    if one.status != 200 or provider_openai.streams(one):
-        return False
+def _forms(protocol: Protocol, one: Recorded) -> Iterator[tuple[Recorded, bool]]:
+    """The exchange as it was, and as it would have been as a stream."""
+    yield one, False
+    if protocol.as_stream is None or protocol.operation(one) != "chat":
+        return
+    if one.status != 200 or streamed(one):
+        return
     try:
-        body = decoded(one.response_body)
-    except ValueError:
-        return False
-    return is_list(body.get("choices")) or is_list(body.get("content"))
-
-
-def cannot(plan: Planned, one: Recorded) -> bool:
-    """Whether the call of an exchange has no words in the dialect of `plan`."""
-    try:
-        plan(one)
+        yield protocol.as_stream(one), True
     except NotRun:
-        return True
-    return False
+        return
+    except UNREADABLE:
+        # The exchange's own plan fails with it.
+        return
+
+
+def _player(client: Client, protocol: Protocol, one: Recorded, operation: str) -> tuple[str, Mapping[str, Any]]:
+    """The provider, but not one that would pass the dialect through in another protocol."""
+    provider = protocol.provider(one)
+    path = client.operations.get(operation)
+    surface = next((surface for surface, at in client.surfaces.items() if at == path), None)
+    own = protocol.surface(one)
+    if protocol.stand_in is None or surface == own or surface not in speaks(provider, protocol.options):
+        return provider, protocol.options
+    return protocol.stand_in, {}
+
+
+def speaks(provider: str, options: Mapping[str, Any]) -> frozenset[str]:
+    adapter = ADAPTERS[provider]
+    return adapter.speaks(configured(provider, options))
+
+
+def configured(provider: str, options: Mapping[str, Any]) -> Options:
+    """The provider's options, as its adapter gets them."""
+    return msgspec.convert(dict(options), ADAPTERS[provider].options)
+
+
+class _Planner(msgspec.Struct, frozen=True):
+    recorded: Recorded
+    protocol: Protocol
+    client: Client
+    operation: str
+    provider: str
+    options: Mapping[str, Any]
+    told_as_stream: bool
+
+    def planned(self, mode: Mode, plan: Callable[[], Play]) -> Planned:
+        known = (
+            name(self.recorded, self.client, mode, told_as_stream=self.told_as_stream),
+            self.recorded,
+            self.protocol,
+            self.client,
+            mode,
+            self.provider,
+        )
+        try:
+            return Planned(*known, play=plan(), told_as_stream=self.told_as_stream)
+        except NotRun as reason:
+            return Planned(*known, not_run=str(reason), told_as_stream=self.told_as_stream)
+        except UNREADABLE as error:
+            return Planned(*known, error=error, told_as_stream=self.told_as_stream)
+
+    def passed(self) -> Play:
+        """The recorded call as it was; one that is told as a stream asks for no usage."""
+        asked: dict[str, Any] = self.recorded.request_json
+        if self.told_as_stream:
+            asked = {name: value for name, value in asked.items() if name != "stream_options"}
+        surface = self.protocol.surface(self.recorded)
+        return self._play("passed", self.client.surfaces[surface or ""], asked)
+
+    def translated(self) -> Play:
+        """The recorded call in this dialect's words."""
+        native = self._for_player(self.protocol.to_native(self.recorded))
+        if self.protocol.streams(self.recorded):
+            native = {**native, "stream": True}
+        asked = self.client.write(self.operation, native)
+        return self._play("translated", self.client.operations[self.operation], asked)
+
+    def _for_player(self, native: dict[str, Any]) -> dict[str, Any]:
+        """The call with its options under the name of who plays."""
+        meant = self.protocol.provider(self.recorded)
+        if self.provider != meant and _addresses_of_files(native):
+            raise NotRun(f"an address of a file: {meant} passes this dialect through, and who stands in takes none")
+        options = native.get("provider_options", {})
+        if self.provider == meant or meant not in options:
+            return native
+        return {**native, "provider_options": {self.provider: options[meant]}}
+
+    def answer(self) -> Play:
+        """A call that says nothing special, for the recorded answer."""
+        told = self.protocol.told(self.recorded)
+        native: dict[str, Any]
+        match self.operation:
+            case "embed":
+                native = {"input": ["Go on."] * (len(told.vectors) or 1)}
+            case "rerank":
+                native = {"query": "Go on.", "documents": ["one"] * (len(told.ranked) or 1)}
+            case _:
+                native = {"messages": [{"role": "user", "content": "Go on."}], "max_tokens": _WITH_BOUND}
+                if len(told.choices) > 1:
+                    native["n"] = len(told.choices)
+                if self.protocol.streams(self.recorded):
+                    native["stream"] = True
+        return self._play("answer", self.client.operations[self.operation], self.client.write(self.operation, native))
+
+    def _play(self, mode: Mode, path: str, asked: dict[str, Any]) -> Play:
+        return Play(
+            recorded=self.recorded,
+            protocol=self.protocol,
+            client=self.client,
+            mode=mode,
+            operation=self.operation,
+            provider=self.provider,
+            options=self.options,
+            model=self.protocol.model(self.recorded),
+            path=path,
+            asked=asked,
+            stream=self.protocol.streams(self.recorded),
+            told_as_stream=self.told_as_stream,
+        )
+
+
+def _addresses_of_files(native: dict[str, Any]) -> bool:
+    contents = [message.get("content") for message in native.get("messages", ())]
+    parts = [part for content in contents if is_list(content) for part in content]
+    return any(part["type"] == "file" and "url" in part for part in parts)
+
+
+# -- as cases of a test ----------------------------------------------------------------------------------------------
+
+
+def params(claim: str, wanted: Callable[[Planned], bool] = lambda planned: True) -> list[pytest.ParameterSet]:
+    """A case for each play that is wanted, or why it is not run. `claim` is what they prove."""
+    made = [_param(planned) for planned in everything() if wanted(planned)]
+    if recordings.folder() is None:
+        made.append(skipped("recordings", f"{recordings.VARIABLE} is unset, so {claim} is proved by fixtures alone"))
+    return made
+
+
+def skipped(name: str, reason: str) -> pytest.ParameterSet:
+    return pytest.param(None, id=name, marks=pytest.mark.skip(reason=reason))
+
+
+def _param(planned: Planned) -> pytest.ParameterSet:
+    if planned.not_run is not None:
+        return skipped(planned.name, planned.not_run)
+    # What cannot be read fails in its own case (see conftest), and in no other.
+    return pytest.param(planned.play or planned.error, id=planned.name)
+
+
+def bounded(body: dict[str, Any]) -> dict[str, Any]:
+    """A body without the output bound that a dialect made up, and without what would be empty without it."""
+    said: dict[str, Any] = {}
+    for name, value in body.items():
+        kept = bounded(value) if is_object(value) else value
+        if value != BOUND and (kept or not value):
+            said[name] = kept
+    return said

@@ -1,452 +1,292 @@
-"""The checks bite: each fault that an adapter could have makes them fail, and nothing else does."""
+"""The checks bite: each fault that an adapter or a renderer could have makes them fail, and nothing else does."""
 
-import json
-import re
-from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from typing import Any, Final
 
-import msgspec
 import pytest
 
 from adapters import ADAPTERS
-from scaigrid.adapter import Adapter, Decoder, Header, Offers, Outgoing, Pipe, Target, UpstreamRequest
-from scaigrid.call import Call
+from scaigrid.dialect import Renderer
 from scaigrid.errors import Code, GatewayError
-from scaigrid.secrets import Secret
-from scaigrid.types import Done, Event, Reasoning, Start, Text, ToolCall, Usage
-from tests.conformance import cases, checks, plans
-from tests.conformance.plans import Passed, Translated
+from tests.conformance import cases, checks, faults, plans
+from tests.conformance.bent import Bent, BentRenderer, Body, Frames, NoFault
+from tests.conformance.cuts import whole
+from tests.conformance.faults import Fault
+from tests.conformance.plans import Play
 from tests.conformance.ways import Inside
-from tests.harness.recordings import Recorded
-
-Frames = list[bytes]
-Events = list[Event]
-Body = dict[str, Any]
-
-
-def same_events(events: Events) -> Events:
-    return events
-
-
-def same_frames(frames: Frames) -> Frames:
-    return frames
-
-
-def same_body(body: Body) -> Body:
-    return body
-
-
-class BentDecoder:
-    """Tells all at the end, so that a fault may look at the whole answer."""
-
-    def __init__(self, decoder: Decoder, bend: Callable[[Events], Events]) -> None:
-        self._decoder = decoder
-        self._bend = bend
-        self._events: Events = []
-
-    @property
-    def ended(self) -> bool:
-        return self._decoder.ended
-
-    def feed(self, chunk: bytes) -> Sequence[Event]:
-        self._events += self._decoder.feed(chunk)
-        return ()
-
-    def close(self) -> Sequence[Event]:
-        events = [*self._events, *self._decoder.close()]
-        bent = self._bend(events)
-        if bent == events and self._bend is not same_events:
-            raise ValueError(f"{self._bend} is no fault")
-        return bent
-
-
-class BentPipe:
-    """Passes all on at the end, frame by frame; a plain answer is one frame."""
-
-    def __init__(self, pipe: Pipe, bend: Callable[[Frames], Frames], *, counts: bool) -> None:
-        self._pipe = pipe
-        self._bend = bend
-        self._counts = counts
-        self._body = b""
-
-    @property
-    def usage(self) -> Usage | None:
-        return self._pipe.usage if self._counts else None
-
-    @property
-    def output_seen(self) -> int:
-        return self._pipe.output_seen
-
-    @property
-    def ended(self) -> bool:
-        return self._pipe.ended
-
-    def feed(self, chunk: bytes) -> bytes:
-        self._body += self._pipe.feed(chunk)
-        return b""
-
-    def close(self) -> bytes:
-        body = self._body + self._pipe.close()
-        frames = (
-            [frame + b"\n\n" for frame in body.split(b"\n\n")[:-1]] if body.startswith((b"data:", b":")) else [body]
-        )
-        return b"".join(self._bend(frames))
-
-
-class Bent:
-    """An adapter with one fault."""
-
-    dialect: ClassVar[str | None] = None
-    name: ClassVar[str] = "bent"
-    transport: ClassVar[str] = "http"
-    can: ClassVar[frozenset[str]] = frozenset()
-    needs_max_output: ClassVar[bool] = False
-
-    def __init__(
-        self,
-        adapter: Adapter,
-        *,
-        events: Callable[[Events], Events] = same_events,
-        frames: Callable[[Frames], Frames] = same_frames,
-        body: Callable[[Body], Body] = same_body,
-        counts: bool = True,
-        error: GatewayError | None = None,
-    ) -> None:
-        self._adapter = adapter
-        self._events = events
-        self._frames = frames
-        self._body = body
-        self._counts = counts
-        self._error = error
-
-    def base_url(self) -> str | None:
-        return self._adapter.base_url()
-
-    def headers(self, api_key: Secret | None, extra: Mapping[str, str]) -> tuple[Header, ...]:
-        return self._adapter.headers(api_key, extra)
-
-    def encode(self, call: Call, target: Target, outgoing: Outgoing) -> UpstreamRequest:
-        request = self._adapter.encode(call, target, outgoing)
-        body = request.body if self._body is same_body else json.dumps(self._body(json.loads(request.body))).encode()
-        return msgspec.structs.replace(request, body=body)
-
-    def decoder(self, call: Call) -> Decoder:
-        return BentDecoder(self._adapter.decoder(call), self._events)
-
-    def relay(self, call: Call) -> Pipe:
-        return BentPipe(self._adapter.relay(call), self._frames, counts=self._counts)
-
-    def discovery(self, base_url: str, headers: tuple[Header, ...], after: str | None = None) -> UpstreamRequest:
-        return self._adapter.discovery(base_url, headers, after)
-
-    def offers(self, body: bytes) -> Offers:
-        return self._adapter.offers(body)
-
-    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
-        return self._error or self._adapter.error(status, headers, body)
-
-
-class BentOpenAI(Bent):
-    """The same for one whose provider speaks a client's dialect, so that it relays."""
-
-    dialect = "openai"
-
-
-# -- faults of a decoder ---------------------------------------------------------------------------------------------
-
-
-def drops_a_tool_argument(events: Events) -> Events:
-    """A value inside of the arguments, so that what is left is sound."""
-    return [
-        msgspec.structs.replace(one, arguments=_VALUE.sub(r"\g<1>", one.arguments))
-        if isinstance(one, ToolCall)
-        else one
-        for one in events
-    ]
-
-
-_VALUE = re.compile(r'\w+("})$')
-"""The end of a text at the end of arguments."""
-
-
-def drops_the_usage(events: Events) -> Events:
-    return [one for one in events if not isinstance(one, Usage)]
-
-
-def drops_the_last_event(events: Events) -> Events:
-    return events[:-1]
-
-
-def swaps_two_chunks(events: Events) -> Events:
-    """The first two neighbours that differ and carry content."""
-    content = Text | ToolCall | Reasoning
-    place = next(
-        place
-        for place, (one, other) in enumerate(pairwise(events))
-        if isinstance(one, content) and type(one) is type(other) and one != other
-    )
-    return [*events[:place], events[place + 1], events[place], *events[place + 2 :]]
-
-
-def counts_the_cache_twice(events: Events) -> Events:
-    return [
-        msgspec.structs.replace(one, input=one.total_input) if isinstance(one, Usage) and one.total_input else one
-        for one in events
-    ]
-
-
-def counts_a_token_more(events: Events) -> Events:
-    return [msgspec.structs.replace(one, output=one.output + 1) if isinstance(one, Usage) else one for one in events]
-
-
-def ends_otherwise(events: Events) -> Events:
-    return [Done("length", one.index) if isinstance(one, Done) else one for one in events]
-
-
-def ends_twice(events: Events) -> Events:
-    return [*events, events[-1]]
-
-
-def loses_a_signature(events: Events) -> Events:
-    return [
-        msgspec.structs.replace(one, signature=None) if isinstance(one, Reasoning) and one.signature else one
-        for one in events
-    ]
-
-
-def loses_what_is_sealed(events: Events) -> Events:
-    return [one for one in events if not isinstance(one, Reasoning) or one.redacted is None]
-
-
-def renames_a_tool(events: Events) -> Events:
-    return [
-        msgspec.structs.replace(one, name=f"{one.name}_") if isinstance(one, ToolCall) and one.name else one
-        for one in events
-    ]
-
-
-def changes_an_id(events: Events) -> Events:
-    return [
-        msgspec.structs.replace(one, id=f"{one.id}_") if isinstance(one, ToolCall) and one.id else one for one in events
-    ]
-
-
-def says_more(events: Events) -> Events:
-    return [events[0], Text("Sure! "), *events[1:]]
-
-
-def forgets_to_think(events: Events) -> Events:
-    return [one for one in events if not isinstance(one, Reasoning)]
-
-
-def starts_late(events: Events) -> Events:
-    """No fault: nobody has to see a `Start`."""
-    return [one for one in events if not isinstance(one, Start)]
-
-
-TEXT, TOOLS, THINKING = "fixtures/openai/stream#0", "fixtures/openai/stream#1", "fixtures/custom/reasoning#0"
-WHOLE, CACHED = "fixtures/openai/tools#0", "fixtures/openai/plain#0"
-CLAUDE, CLAUDE_WHOLE, SEALED = (
-    "fixtures/anthropic/stream#0",
-    "fixtures/anthropic/tools#0",
-    "fixtures/anthropic/thinking#0",
-)
-
-DECODER_FAULTS: Sequence[tuple[Callable[[Events], Events], Sequence[str]]] = (
-    (drops_a_tool_argument, (TOOLS, WHOLE, CLAUDE, CLAUDE_WHOLE)),
-    (drops_the_usage, (TEXT, TOOLS, WHOLE, CLAUDE, CLAUDE_WHOLE)),
-    (drops_the_last_event, (TEXT, TOOLS, WHOLE, CLAUDE, CLAUDE_WHOLE)),
-    (swaps_two_chunks, (TEXT, TOOLS, THINKING, CLAUDE)),
-    (counts_the_cache_twice, (CACHED, THINKING, CLAUDE)),
-    (counts_a_token_more, (TEXT, WHOLE, CLAUDE_WHOLE)),
-    (ends_otherwise, (TEXT, WHOLE, CLAUDE, CLAUDE_WHOLE)),
-    (ends_twice, (TEXT, WHOLE, CLAUDE, CLAUDE_WHOLE)),
-    (loses_a_signature, (CLAUDE, SEALED)),
-    (loses_what_is_sealed, (CLAUDE, SEALED)),
-    (renames_a_tool, (TOOLS, WHOLE, CLAUDE)),
-    (changes_an_id, (TOOLS, WHOLE, CLAUDE)),
-    (says_more, (TEXT, WHOLE, CLAUDE)),
-    (forgets_to_think, (THINKING, CLAUDE)),
-)
-
-
-def recorded(name: str) -> Recorded:
-    return next(one for one in cases.fixtures() if str(one) == name)
-
-
-def translated(name: str, dialect: str = "native") -> Translated:
-    one = recorded(name)
-    return plans.messages(dialect)(one) if cases.provider(one) == "anthropic" else plans.openai_chat(one)
-
-
-def inside(plan: Translated | Passed, **faults: Any) -> Inside:
-    adapter = ADAPTERS[plan.provider]
-    return Inside({plan.provider: (Bent if adapter.dialect is None else BentOpenAI)(adapter, **faults)})
+from tests.conformance.wire import is_list, is_object
+
+SIGNING: Final = frozenset({"anthropic", "bedrock", "google"})
+"""Providers that sign what they want back."""
+NAMELESS: Final = frozenset({"google", "ollama"})
+"""Providers whose tool calls may have no id, so that any will do."""
+CACHELESS: Final = frozenset({"ollama"})
+"""Providers that tell nothing of a cache."""
+FORMS: Final = ("plain", "stream")
+
+
+@cache
+def all_fixtures() -> tuple[Play, ...]:
+    """Every play of a fixture that is of one provider."""
+    plays = [one.play for one in plans.everything() if one.play is not None and cases.is_fixture(one.recorded)]
+    return tuple(play for play in plays if not cases.is_of_everybody(play.recorded))
+
+
+@cache
+def fixtures() -> tuple[Play, ...]:
+    """Those whose answer is a success."""
+    return tuple(play for play in all_fixtures() if not play.said.failed)
+
+
+def over_native(provider: str, form: str) -> list[Play]:
+    chosen = [play for play in fixtures() if play.provider == provider and play.client.name == "native"]
+    return [play for play in chosen if play.operation == "chat" and play.stream is (form == "stream")]
+
+
+def own_providers() -> list[str]:
+    """Those that have fixtures of chats."""
+    return sorted({play.provider for play in fixtures() if play.operation == "chat"} - {"custom"})
+
+
+def bent(play: Play, **wrong: Any) -> Inside:
+    return Inside({play.provider: Bent(ADAPTERS[play.provider], **wrong)})
+
+
+def faulty(provider: str) -> Iterator[tuple[Fault, str]]:
+    """The faults that have to be found of one provider, with the form of the answer."""
+    can = ADAPTERS[provider].can
+    for form in FORMS:
+        if form == "stream" and "stream" not in can:
+            continue
+        wanted = list(faults.EVERYWHERE)
+        if form == "stream":
+            wanted += faults.OF_STREAMS
+        if provider not in CACHELESS:
+            wanted += faults.OF_CACHES
+        if "tools" in can:
+            wanted += faults.OF_TOOLS
+            wanted += () if provider in NAMELESS else faults.OF_NAMED_CALLS
+        if "reasoning" in can:
+            wanted += faults.OF_REASONING
+        if provider in SIGNING:
+            wanted += faults.OF_SIGNATURES
+        if "citations" in can:
+            wanted += faults.OF_CITATIONS
+        yield from ((fault, form) for fault in wanted)
+
+
+WRITTEN_OUT: Final = ("anthropic", "bedrock", "cohere", "google", "ollama", "openai")
+"""Those of which every fault has to be found; of the others that have fixtures, whatever they show."""
 
 
 @pytest.mark.parametrize(
-    ("fault", "name"),
-    [(fault, name) for fault, names in DECODER_FAULTS for name in names],
-    ids=lambda one: getattr(one, "__name__", one),
+    ("provider", "fault", "form"),
+    [
+        pytest.param(provider, fault, form, id=f"{provider}-{fault.__name__}-{form}")
+        for provider in own_providers()
+        for fault, form in faulty(provider)
+    ],
 )
-def test_a_fault_in_an_answer_is_found(fault: Callable[[Events], Events], name: str) -> None:
-    plan = translated(name)
-    with pytest.raises(AssertionError, match=f"^{name} over native:"):
-        checks.translates(inside(plan, events=fault), plan)
+def test_a_fault_in_an_answer_is_found(provider: str, fault: Fault, form: str) -> None:
+    """In every fixture that has what the fault spoils; and for the written out there is one."""
+    found = 0
+    for play in over_native(provider, form):
+        try:
+            checks.translates(bent(play, events=fault), play, whole(play.recorded.response_body))
+        except NoFault:
+            continue
+        except AssertionError as error:
+            assert str(error).startswith(f"{play}:")  # noqa: PT017 - one of many
+            found += 1
+        else:
+            pytest.fail(f"{fault.__name__} is not found in {play}")
+    assert found or provider not in WRITTEN_OUT, f"no fixture of {provider} shows {fault.__name__} in a {form} answer"
 
 
-@pytest.mark.parametrize("name", [TEXT, TOOLS, THINKING, WHOLE, CACHED, CLAUDE, CLAUDE_WHOLE, SEALED])
-def test_without_a_fault_nothing_is_found(name: str) -> None:
-    plan = translated(name)
-    checks.translates(inside(plan, events=starts_late), plan)
+@pytest.mark.parametrize("play", [pytest.param(play, id=str(play)) for play in fixtures()])
+def test_without_a_fault_nothing_is_found(play: Play) -> None:
+    checks.holds(bent(play), play, whole(play.recorded.response_body))
 
 
-@pytest.mark.parametrize("fault", [loses_a_signature, loses_what_is_sealed])
-@pytest.mark.parametrize("name", [CLAUDE, SEALED])
-def test_what_does_not_come_back_is_found(fault: Callable[[Events], Events], name: str) -> None:
-    plan = plans.answer_to("openai")(recorded(name))
-    checks.carries_state(inside(plan), plan)
-    with pytest.raises(AssertionError, match="thoughts"):
-        checks.carries_state(inside(plan, events=fault), plan)
+# -- what has to come back -------------------------------------------------------------------------------------------
 
 
-def test_a_signature_that_is_lost_on_its_way_back_is_found() -> None:
-    plan = plans.answer_to("native")(recorded(SEALED))
-    with pytest.raises(AssertionError, match="the next turn's thinking"):
-        checks.carries_state(inside(plan, body=unsigned), plan)
+def signing() -> list[Play]:
+    translated = [play for play in fixtures() if play.mode != "passed" and checks.signed(play.said)]
+    return [play for play in translated if play.is_of_its_own]
 
 
-def unsigned(body: Body) -> Body:
-    for message in body["messages"]:
-        for block in message["content"]:
-            if block["type"] == "thinking":
-                block["signature"] += "="
-    return body
+@pytest.mark.parametrize("play", [pytest.param(play, id=str(play)) for play in signing()])
+def test_what_does_not_come_back_is_found(play: Play) -> None:
+    checks.carries_state(bent(play), play)
+    with pytest.raises(AssertionError, match="the next turn"):
+        checks.carries_state(bent(play, body=without_signatures(checks.signed(play.said))), play)
 
 
-# -- faults of a relay -----------------------------------------------------------------------------------------------
+def without_signatures(signed: Sequence[str]) -> Callable[[Body], Body]:
+    """Loses the last of what was signed on its way back."""
+
+    def bend(value: Any) -> Any:
+        if value == signed[-1] or checks.plain(value) == signed[-1]:
+            return "c2lnbmVkIG90aGVyd2lzZQ=="
+        if is_object(value):
+            return {"other" if name == signed[-1] else name: bend(inner) for name, inner in value.items()}
+        return list(map(bend, value)) if is_list(value) else value
+
+    return bend
 
 
-def first(frames: Frames, text: bytes) -> int:
-    return next(place for place, frame in enumerate(frames) if text in frame)
+def test_there_is_something_signed_of_everybody_who_signs() -> None:
+    assert SIGNING & set(ADAPTERS) <= {play.provider for play in signing()}
 
 
-def drops_a_passed_argument(frames: Frames) -> Frames:
-    place = first(frames, b"Oslo")
-    return [*frames[:place], frames[place].replace(b"Oslo", b""), *frames[place + 1 :]]
+# -- faults of a relay, and of a renderer ----------------------------------------------------------------------------
 
 
-def drops_the_passed_usage(frames: Frames) -> Frames:
-    if len(frames) > 1:
-        return [frame for frame in frames if b'"prompt_tokens"' not in frame]
-    return [json.dumps({name: value for name, value in json.loads(frames[0]).items() if name != "usage"}).encode()]
-
-
-def drops_the_passed_end(frames: Frames) -> Frames:
+def drops_the_last_frame(frames: Frames) -> Frames:
     return frames[:-1]
 
 
+def with_data(frames: Frames) -> list[int]:
+    """Where those stand that are not comments alone."""
+    return [place for place, frame in enumerate(frames) if b"data:" in frame]
+
+
+def drops_a_frame(frames: Frames) -> Frames:
+    places = with_data(frames)
+    return [frame for place, frame in enumerate(frames) if place != places[1]] if len(places) > 2 else frames
+
+
 def swaps_two_frames(frames: Frames) -> Frames:
-    return [frames[0], frames[2], frames[1], *frames[3:]]
+    if len(with_data(frames)) < 3:
+        return frames
+    one, other = with_data(frames)[:2]
+    return [frames[{one: other, other: one}.get(place, place)] for place in range(len(frames))]
 
 
 def repeats_the_end(frames: Frames) -> Frames:
-    return [*frames, frames[-1]]
+    return [*frames, frames[-1]] if len(frames) > 1 else frames
 
 
 def repeats_a_frame(frames: Frames) -> Frames:
-    return [frames[0], *frames]
+    return [frames[with_data(frames)[0]], *frames] if len(frames) > 1 else frames
 
 
 def keeps_the_model(frames: Frames) -> Frames:
-    return [frame.replace(b"conformance/model", b"gpt-test-1") for frame in frames]
-
-
-def leaves_an_unknown_field_out(frames: Frames) -> Frames:
-    return [frame.replace(b',"system_fingerprint":"fp_1"', b"", 1) for frame in frames]
+    return [frame.replace(b"conformance/model", b"another-model") for frame in frames]
 
 
 def rounds_a_frame_off(frames: Frames) -> Frames:
     return [*frames[:-1], frames[-1][:-1]]
 
 
-RELAY_FAULTS: Sequence[tuple[Callable[[Frames], Frames], Sequence[str]]] = (
-    (drops_a_passed_argument, (TOOLS, WHOLE)),
-    (drops_the_passed_usage, (TEXT, CACHED)),
-    (drops_the_passed_end, (TEXT, TOOLS)),
-    (swaps_two_frames, (TEXT, TOOLS)),
-    (repeats_the_end, (TEXT,)),
-    (repeats_a_frame, (TEXT, TOOLS)),
-    (keeps_the_model, (TEXT, CACHED)),
-    (leaves_an_unknown_field_out, (TEXT, CACHED)),
-    (rounds_a_frame_off, (TEXT, TOOLS)),
+FRAME_FAULTS: Final = (
+    drops_the_last_frame,
+    drops_a_frame,
+    swaps_two_frames,
+    repeats_the_end,
+    repeats_a_frame,
+    keeps_the_model,
+    rounds_a_frame_off,
 )
+OF_PLAIN: Final = (keeps_the_model, rounds_a_frame_off, drops_the_last_frame)
+FrameFault = Callable[[Frames], Frames]
 
 
-@pytest.mark.parametrize(
-    ("fault", "name"),
-    [(fault, name) for fault, names in RELAY_FAULTS for name in names],
-    ids=lambda one: getattr(one, "__name__", one),
-)
-def test_a_fault_in_what_is_passed_is_found(fault: Callable[[Frames], Frames], name: str) -> None:
-    plan = plans.passed(recorded(name))
-    checks.passes_through(inside(plan), plan)
-    with pytest.raises(AssertionError, match=f"^{name} over openai:"):
-        checks.passes_through(inside(plan, frames=fault), plan)
+def frame_faults(plays: Sequence[Play]) -> list[pytest.ParameterSet]:
+    return [
+        pytest.param(fault, play, id=f"{fault.__name__}-{play}")
+        for play in plays
+        for fault in (FRAME_FAULTS if play.stream else OF_PLAIN)
+    ]
 
 
-@pytest.mark.parametrize("name", [TEXT, TOOLS, CACHED])
-def test_a_passed_answer_that_is_not_counted_is_found(name: str) -> None:
-    plan = plans.passed(recorded(name))
+def passing() -> list[Play]:
+    return [play for play in fixtures() if play.mode == "passed" and play.operation == "chat"]
+
+
+@pytest.mark.parametrize(("fault", "play"), frame_faults(passing()))
+def test_a_fault_in_what_is_passed_is_found(fault: FrameFault, play: Play) -> None:
+    try:
+        with pytest.raises(AssertionError, match="-passed"):
+            checks.passes_through(bent(play, frames=fault), play, whole(play.recorded.response_body))
+    except NoFault:
+        pytest.skip("it spoils nothing here")
+
+
+@pytest.mark.parametrize("play", [pytest.param(play, id=str(play)) for play in passing() if play.said.tokens])
+def test_a_passed_answer_that_is_not_counted_is_found(play: Play) -> None:
     with pytest.raises(AssertionError, match="billed by None"):
-        checks.passes_through(inside(plan, counts=False), plan)
+        checks.passes_through(bent(play, counts=False), play, whole(play.recorded.response_body))
+
+
+def rendered() -> list[Play]:
+    """Of each dialect a stream and a plain answer of text, and of a tool's call."""
+    found: dict[tuple[str, bool, bool], Play] = {}
+    for play in fixtures():
+        if play.mode != "passed" and play.operation == "chat" and len(play.said.choices) == 1:
+            choice = play.said.choices[0]
+            if len(choice.text) > 3:
+                found.setdefault((play.client.name, play.stream, bool(choice.tools)), play)
+    return list(found.values())
+
+
+@pytest.mark.parametrize(("fault", "play"), frame_faults(rendered()))
+def test_a_fault_in_what_is_rendered_is_found(fault: FrameFault, play: Play) -> None:
+    def renders(renderer: Renderer) -> Renderer:
+        return BentRenderer(renderer, fault)
+
+    way = Inside({play.provider: ADAPTERS[play.provider]}, renders)
+    try:
+        with pytest.raises(AssertionError, match=f"^{play}:"):
+            checks.translates(way, play, whole(play.recorded.response_body))
+    except NoFault:
+        pytest.skip("it spoils nothing here")
 
 
 # -- faults of an encoder, and of the reading of refusals ------------------------------------------------------------
 
 
-def without_the_last_message(body: Body) -> Body:
-    return {**body, "messages": body["messages"][:-1]}
+def without_the_last_member(body: Body) -> Body:
+    return dict(list(body.items())[:-1])
 
 
 def warmer(body: Body) -> Body:
-    return {**body, "temperature": 1}
+    return {**body, "temperature": 1.75}
 
 
-def of_another_model(body: Body) -> Body:
-    return {**body, "model": "another"}
+def without_its_first_list(body: Body) -> Body:
+    place = next((name for name, value in body.items() if isinstance(value, list)), None)
+    if place is None:
+        raise NoFault
+    return {name: value[1:] if name == place else value for name, value in body.items()}
 
 
-def without_its_tools(body: Body) -> Body:
-    return {name: value for name, value in body.items() if name != "tools"}
+@pytest.mark.parametrize("fault", [without_the_last_member, warmer, without_its_first_list])
+@pytest.mark.parametrize("provider", own_providers())
+def test_a_fault_in_a_call_is_found(fault: Callable[[Body], Body], provider: str) -> None:
+    plays = [play for play in over_native(provider, "plain") if play.mode == "translated"]
+    assert plays, f"no fixture of {provider} can be asked in the native dialect"
+    for play in plays[:3]:
+        with pytest.raises((AssertionError, LookupError)):
+            checks.translates(bent(play, body=fault), play)
 
 
-@pytest.mark.parametrize("fault", [without_the_last_message, warmer, of_another_model, without_its_tools])
-@pytest.mark.parametrize("name", ["fixtures/openai/tools#1", "fixtures/custom/parts#0", "fixtures/anthropic/tools#1"])
-def test_a_fault_in_a_call_is_found(fault: Callable[[Body], Body], name: str) -> None:
-    plan = translated(name)
-    with pytest.raises(AssertionError, match="upstream"):
-        checks.translates(inside(plan, body=fault), plan)
-
-
-@pytest.mark.parametrize("fault", [without_the_last_message, warmer, of_another_model, without_its_tools, dict])
-def test_a_fault_in_a_passed_call_is_found(fault: Callable[[Body], Body]) -> None:
+@pytest.mark.parametrize("fault", [warmer, dict])
+@pytest.mark.parametrize("play", [pytest.param(play, id=str(play)) for play in passing() if not play.stream])
+def test_a_fault_in_a_passed_call_is_found(fault: Callable[[Body], Body], play: Play) -> None:
     """Other white space alone is one: the bytes have to be the caller's."""
-    plan = plans.passed(recorded("fixtures/openai/tools#1"))
     with pytest.raises(AssertionError, match="upstream"):
-        checks.passes_through(inside(plan, body=fault), plan)
+        checks.passes_through(bent(play, body=fault), play)
 
 
-@pytest.mark.parametrize(
-    "name", ["fixtures/openai/refusals#0", "fixtures/openai/refusals#2", "fixtures/openai/refusals#3"]
-)
-def test_a_refusal_under_another_code_is_found(name: str) -> None:
-    wrong = GatewayError(Code.BACKEND_TIMEOUT)
-    passed, native = plans.passed(recorded(name)), translated(name)
-    checks.passes_through(inside(passed), passed)
-    checks.translates(inside(native), native)
+def refusals() -> list[Play]:
+    refused = [play for play in all_fixtures() if play.recorded.status >= 400]
+    return [play for play in refused if Code.BACKEND_TIMEOUT not in play.said.failed]
+
+
+@pytest.mark.parametrize("play", [pytest.param(play, id=str(play)) for play in refusals()])
+def test_a_refusal_under_another_code_is_found(play: Play) -> None:
     with pytest.raises(AssertionError, match="BACKEND_TIMEOUT instead of"):
-        checks.passes_through(inside(passed, error=wrong), passed)
-    with pytest.raises(AssertionError, match="BACKEND_TIMEOUT instead of"):
-        checks.translates(inside(native, error=wrong), native)
+        checks.holds(bent(play, error=GatewayError(Code.BACKEND_TIMEOUT)), play)

@@ -1,27 +1,31 @@
 """What an answer says, in no protocol's words: the invariants of a translation, and how two answers differ.
 
-The expected one is read from a recording by `provider_openai` and `provider_anthropic`, the other one from the
-gateway's own bytes here. Neither reading uses the product's code, but for the opaque `provider_state`.
+The expected one is read from a recording by its protocol, the other one from the gateway's own bytes by the client's
+dialect. Neither reading uses the product's code, but for the opaque `provider_state`.
 """
 
-import json
-from collections.abc import Mapping
-from typing import Any, Final
+import math
+from typing import Any, Final, Literal
 
 import msgspec
 
-from scaigrid import provider_state
-from scaigrid.errors import TABLE, Code
-from tests.conformance.wire import DONE, Frame, decoded, frames
-from tests.harness.answers import ReadChoice, gather, whole
+from scaigrid.errors import Code
 
 
 class Thought(msgspec.Struct, frozen=True):
-    """A block of reasoning that its provider wants back unchanged."""
+    """Something that the provider wants back unchanged: a block of reasoning, or a signature of something else."""
 
     text: str = ""
     signature: str | None = None
     redacted: str | None = None
+    id: str | None = None
+    signs: Literal["reasoning", "text", "call"] = "reasoning"
+    call_id: str | None = None
+
+    @property
+    def opaque(self) -> str | None:
+        """What has to come back to the letter."""
+        return self.signature or self.redacted or self.id
 
 
 class Called(msgspec.Struct, frozen=True):
@@ -30,6 +34,18 @@ class Called(msgspec.Struct, frozen=True):
     id: str | None
     name: str
     arguments: Any
+
+
+class Cited(msgspec.Struct, frozen=True, kw_only=True):
+    """A source of the answer; `start` and `end` in characters of the choice's text."""
+
+    url: str | None = None
+    title: str | None = None
+    quote: str | None = None
+    document: int | None = None
+    file_id: str | None = None
+    start: int | None = None
+    end: int | None = None
 
 
 class Choice(msgspec.Struct):
@@ -41,6 +57,10 @@ class Choice(msgspec.Struct):
     """stop | length | tool_calls | content_filter, None where the answer broke off."""
     thoughts: list[Thought] = []
     """Those that have to come back; empty where the provider wants none."""
+    citations: list[Cited] = []
+    tokens: list[tuple[str, float]] = []
+    """The text's tokens and their log probabilities, where they were asked for."""
+    stop_sequence: str | None = None
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +78,11 @@ class Told(msgspec.Struct, kw_only=True):
 
     choices: dict[int, Choice] = {}
     tokens: Tokens | None = None
+    vectors: list[list[float]] = []
+    """Embeddings, in the order of their inputs."""
+    ranked: list[tuple[int, float]] = []
+    """The documents by their places and scores, best first."""
+    counted: int | None = None
     failed: frozenset[Code] = frozenset()
 
 
@@ -69,156 +94,11 @@ class Reply(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class Spelling(msgspec.Struct, frozen=True):
-    """How a dialect spells what both have."""
-
-    reasoning: str
-    enveloped: bool
-    closes_failures: bool
-    """A stream that failed still ends with `[DONE]`."""
-
-
-SPELLINGS: Final[Mapping[str, Spelling]] = {
-    "native": Spelling("reasoning", enveloped=True, closes_failures=True),
-    "openai": Spelling("reasoning_content", enveloped=False, closes_failures=False),
-}
-
-
 class Broken(Exception):
     """The gateway's answer is no sound answer of its dialect; the text says why."""
 
 
-def read(reply: Reply, dialect: str, slug: str, *, stream: bool, wants_usage: bool = True) -> Told:
-    """What a client of `dialect` reads out of `reply`. Raises Broken."""
-    spelling = SPELLINGS[dialect]
-    try:
-        if reply.status != 200:
-            return _refused(reply, spelling)
-        if stream:
-            return _streamed(reply, dialect, spelling, slug, wants_usage=wants_usage)
-        return _plain(reply, dialect, spelling, slug)
-    except (AssertionError, LookupError, TypeError, ValueError, AttributeError) as error:
-        start = reply.body[:300].decode("utf-8", "replace")
-        raise Broken(f"{reply.status} {start!r} reads wrong: {type(error).__name__} {error}") from error
-
-
-def _refused(reply: Reply, spelling: Spelling) -> Told:
-    body = decoded(reply.body)
-    assert ("status" in body) is spelling.enveloped, "not the dialect's own error shape"
-    assert not ({"data", "choices"} & body.keys()), "an error that looks like a success"
-    code = Code(body["error"]["code"])
-    assert TABLE[code].status == reply.status, f"{code} is no {reply.status}"
-    return Told(failed=frozenset({code}))
-
-
-def _plain(reply: Reply, dialect: str, spelling: Spelling, slug: str) -> Told:
-    assert reply.content_type.startswith("application/json"), reply.content_type
-    body = decoded(reply.body)
-    if spelling.enveloped:
-        assert body["status"] == "ok"
-        body = body["data"]
-    assert body["model"] == slug, body["model"]
-    return Told(
-        choices=_choices(whole(body["choices"], spelling.reasoning)), tokens=_tokens(body.get("usage"), dialect)
-    )
-
-
-def _streamed(reply: Reply, dialect: str, spelling: Spelling, slug: str, *, wants_usage: bool) -> Told:
-    assert reply.content_type.startswith("text/event-stream"), reply.content_type
-    assert reply.body.endswith(b"\n\n"), "the last frame is not whole"
-    found = frames(reply.body)
-    failed = _failure(found, dialect)
-    ends = [place for place, frame in enumerate(found) if frame.data == DONE]
-    if not failed or spelling.closes_failures:
-        assert ends == [len(found) - 1], f"ends at {ends} of {len(found)} frames"
-        found.pop()
-    else:
-        assert not ends, "a failure that ends like a success"
-    if failed:
-        found.pop()
-    assert all(frame.event is None for frame in found), "a frame with a name"
-    chunks = [frame.json for frame in found]
-    assert {chunk["model"] for chunk in chunks} <= {slug}, "another model's name"
-    assert len({chunk["id"] for chunk in chunks}) <= 1, "more than one id"
-    choices = gather(chunks, spelling.reasoning)
-    for index, choice in choices.items():
-        assert choice.roles == ["assistant"], f"the role of choice {index} came {len(choice.roles)} times"
-        assert len(choice.finishes) == (0 if failed else 1), f"choice {index} ends {len(choice.finishes)} times"
-        assert list(choice.tools) == list(range(len(choice.tools))), "tool calls are not numbered from 0"
-    return Told(
-        choices=_choices(choices),
-        tokens=None if failed else _last_usage(chunks, dialect, wants_usage=wants_usage),
-        failed=failed,
-    )
-
-
-def _last_usage(chunks: list[dict[str, Any]], dialect: str, *, wants_usage: bool) -> Tokens | None:
-    """Usage comes once, in a last chunk without choices."""
-    with_usage = [place for place, chunk in enumerate(chunks) if chunk.get("usage") is not None]
-    if not wants_usage:
-        assert not any("usage" in chunk for chunk in chunks), "usage that nobody asked for"
-        return None
-    if not with_usage:
-        return None
-    assert with_usage == [len(chunks) - 1], "usage before the end"
-    assert chunks[-1]["choices"] == [], "usage beside a choice"
-    return _tokens(chunks[-1]["usage"], dialect)
-
-
-def _failure(found: list[Frame], dialect: str) -> frozenset[Code]:
-    if dialect == "native":
-        named = [frame.json["code"] for frame in found if frame.event == "error"]
-    else:
-        named = [frame.json["error"]["code"] for frame in found if frame.data != DONE and "error" in frame.json]
-    assert len(named) < 2, "more than one failure"
-    return frozenset(map(Code, named))
-
-
-def _choices(found: Mapping[int, ReadChoice]) -> dict[int, Choice]:
-    return {
-        index: Choice(
-            text=one.text,
-            reasoning=one.reasoning,
-            refusal=one.refusal,
-            tools=[Called(tool.id, tool.name, json.loads(tool.arguments)) for tool in one.tools.values()],
-            finish=one.finishes[0] if one.finishes else None,
-            thoughts=thoughts(one.provider_state),
-        )
-        for index, one in found.items()
-    }
-
-
-def thoughts(state: str | None) -> list[Thought]:
-    """What is in an opaque `provider_state`."""
-    if state is None:
-        return []
-    return [Thought(part.text, part.signature, part.redacted) for part in provider_state.decode(state)]
-
-
-def _tokens(usage: dict[str, Any] | None, dialect: str) -> Tokens | None:
-    if usage is None:
-        return None
-    if dialect == "native":
-        found = Tokens(
-            input=usage["input_tokens"],
-            output=usage["output_tokens"],
-            cached=usage["cached_input_tokens"],
-            written=usage["cache_write_tokens"],
-            reasoning=usage["reasoning_tokens"],
-        )
-    else:
-        prompt, completion = usage["prompt_tokens_details"], usage["completion_tokens_details"]
-        found = Tokens(
-            input=usage["prompt_tokens"],
-            output=usage["completion_tokens"],
-            cached=prompt["cached_tokens"],
-            written=prompt["cache_write_tokens"],
-            reasoning=completion["reasoning_tokens"],
-        )
-    assert usage["total_tokens"] == found.input + found.output, "the total is not the sum"
-    assert found.cached + found.written <= found.input, "classes of input overlap"
-    assert found.reasoning <= found.output, "more reasoning than output"
-    return found
+# -- how two answers differ ------------------------------------------------------------------------------------------
 
 
 def differences(expected: Told, got: Told) -> list[str]:
@@ -228,10 +108,13 @@ def differences(expected: Told, got: Told) -> list[str]:
     elif got.failed:
         return [f"failed with {', '.join(got.failed)}"]
     else:
-        found = _differ("choices", list(expected.choices), list(got.choices))
+        found = _differ("choices", sorted(expected.choices), sorted(got.choices))
         found += _differ("usage", expected.tokens, got.tokens)
+        found += _differ("input tokens counted", expected.counted, got.counted)
+        found += _vectors(expected.vectors, got.vectors)
+        found += _ranked(expected.ranked, got.ranked)
     for index, one in expected.choices.items():
-        found += _choice(f"choice {index}", one, got.choices.get(index, Choice()))
+        found += _choice(f"choice {index}", one, got.choices.get(index, Choice()), broke_off=bool(expected.failed))
     return found
 
 
@@ -243,19 +126,57 @@ def _failed_otherwise(expected: Told, got: Told) -> list[str]:
     return [f"failed with {', '.join(got.failed)} instead of {' or '.join(sorted(expected.failed))}"]
 
 
-def _choice(where: str, expected: Choice, got: Choice) -> list[str]:
+_SAID: Final = ("text", "reasoning", "refusal", "finish", "citations", "stop_sequence")
+_ENDS: Final = ("citations", "stop_sequence")
+"""What may be missing of an answer that broke off."""
+
+
+def _choice(where: str, expected: Choice, got: Choice, *, broke_off: bool) -> list[str]:
     found: list[str] = []
-    for name in ("text", "reasoning", "refusal", "finish", "thoughts"):
-        found += _differ(f"{where}: {name}", getattr(expected, name), getattr(got, name))
+    for name in _SAID:
+        if not (broke_off and name in _ENDS):
+            found += _differ(f"{where}: {name}", getattr(expected, name), getattr(got, name))
+    if not broke_off:
+        found += _differ(f"{where}: thoughts", _wanted(expected.thoughts), _wanted(got.thoughts))
     found += _differ(f"{where}: tool calls", [_call(one) for one in expected.tools], [_call(one) for one in got.tools])
     for given, made in zip(expected.tools, got.tools, strict=False):
         if not made.id or (given.id is not None and made.id != given.id):
             found.append(f"{where}: the id of {given.name}: {made.id!r} instead of {given.id!r}")
+    ids = [one.id for one in got.tools]
+    if len(set(ids)) < len(ids):
+        found.append(f"{where}: tool calls of one id: {ids}")
+    if expected.tokens:
+        found += _differ(f"{where}: tokens", expected.tokens, got.tokens)
     return found
+
+
+def _wanted(thoughts: list[Thought]) -> list[Thought]:
+    """Those that have something to come back."""
+    return [one for one in thoughts if one.opaque is not None]
 
 
 def _call(one: Called) -> tuple[str, Any]:
     return one.name, one.arguments
+
+
+def _vectors(expected: list[list[float]], got: list[list[float]]) -> list[str]:
+    lengths = [len(one) for one in expected], [len(one) for one in got]
+    if found := _differ("numbers of each vector", *lengths):
+        return found
+    near = all(
+        math.isclose(left, right, rel_tol=_FLOAT32)
+        for one, other in zip(expected, got, strict=True)
+        for left, right in zip(one, other, strict=True)
+    )
+    return [] if near else ["vectors of other numbers"]
+
+
+def _ranked(expected: list[tuple[int, float]], got: list[tuple[int, float]]) -> list[str]:
+    return _differ("order of the documents", expected, got)
+
+
+_FLOAT32: Final = 1e-6
+"""What is left of a number that is written as the shortest text for its 32 bits."""
 
 
 def _differ(what: str, expected: object, got: object) -> list[str]:

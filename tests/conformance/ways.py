@@ -1,19 +1,22 @@
 """How a recorded exchange is played again: through the parts in this process, or through a gateway of its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
 
-from scaigrid.adapter import Adapter, Outgoing, Pipe, Target
+from scaigrid.adapter import Adapter, Decoder, Outgoing, Pipe, Relaying, Target
 from scaigrid.call import Call
-from scaigrid.dialect import Dialect
+from scaigrid.dialect import Dialect, Renderer
 from scaigrid.dialects import DIALECTS
 from scaigrid.errors import GatewayError
 from scaigrid.secrets import Secret
 from scaigrid.translation import Translation
-from scaigrid.types import Operation, Usage
+from scaigrid.types import Usage
+from tests.conformance.client import BOUND
+from tests.conformance.plans import Play, configured
 from tests.conformance.told import Reply
+from tests.conformance.wire import frames
 from tests.harness.answers import Answered
 from tests.harness.recordings import Recorded
 
@@ -31,9 +34,10 @@ class Question(msgspec.Struct, frozen=True):
     slug: str
     provider: str
     """The type of provider that it goes to."""
+    options: Mapping[str, Any]
+    """What is set at that provider."""
     model: str
     """The provider's own name of the model."""
-    stream: bool
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -54,8 +58,8 @@ class Played(msgspec.Struct, frozen=True):
 
 
 class Way(Protocol):
-    def slug(self, provider: str, model: str) -> str:
-        """The frontend model for a provider's model of that name."""
+    def slug(self, play: Play) -> str:
+        """The frontend model that stands for the play's own."""
         ...
 
     def play(self, question: Question, answer: Recorded, pieces: Sequence[bytes]) -> Played:
@@ -66,24 +70,34 @@ class Way(Protocol):
 class Inside:
     """Dialect and adapter in this process, put together as the forwarder does."""
 
-    def __init__(self, adapters: Mapping[str, Adapter]) -> None:
+    def __init__(self, adapters: Mapping[str, Adapter], renders: Callable[[Renderer], Renderer] | None = None) -> None:
+        """`renders` may put something of its own around a dialect's renderer."""
         self._adapters = adapters
+        self._renders = renders
 
-    def slug(self, provider: str, model: str) -> str:
+    def slug(self, play: Play) -> str:
         return SLUG
 
-    def play(self, question: Question, answer: Recorded, pieces: Sequence[bytes]) -> Played:
-        dialect, operation = _surface(question.path)
+    def decoder(self, question: Question) -> Decoder:
+        """The decoder of an answer to a call that is translated."""
         adapter = self._adapters[question.provider]
-        target = Target(
-            type=question.provider,
-            base_url=adapter.base_url() or "http://provider.invalid/v1",
-            model=question.model,
-            headers=adapter.headers(Secret(KEY), {}),
-        )
+        call = _dialect(question).decode(question.path, question.body)
+        return adapter.decoder(call, self._target(question, adapter))
+
+    def encoded(self, question: Question) -> bytes:
+        """The body with which a provider is asked. Raises GatewayError."""
+        adapter = self._adapters[question.provider]
+        call = _dialect(question).decode(question.path, question.body)
+        outgoing = Outgoing(max_output=_bound(call, adapter))
+        return adapter.encode(call, self._target(question, adapter), outgoing).body
+
+    def play(self, question: Question, answer: Recorded, pieces: Sequence[bytes]) -> Played:
+        dialect = _dialect(question)
+        adapter = self._adapters[question.provider]
+        target = self._target(question, adapter)
         try:
-            call = dialect.decode(operation, question.body)
-            request = adapter.encode(call, target, Outgoing(max_output=call.max_output))
+            call = dialect.decode(question.path, question.body)
+            request = adapter.encode(call, target, Outgoing(max_output=_bound(call, adapter)))
         except GatewayError as error:
             return Played(None, _error(error, dialect))
         sent = Sent(request.url, dict(request.headers), request.body)
@@ -91,15 +105,37 @@ class Inside:
             refusal = adapter.error(answer.status, dict(answer.response_headers), b"".join(pieces))
             return Played(sent, _error(refusal, dialect))
         pipe: Pipe
-        if adapter.dialect == call.dialect:
-            pipe = adapter.relay(call)
+        if call.surface in target.speaks:
+            pipe = adapter.relay(call, target, Relaying(name=held))
         else:
-            pipe = Translation(adapter.decoder(call), dialect.renderer(call, Answered()))
+            renderer = dialect.renderer(call, Answered())
+            renderer = renderer if self._renders is None else self._renders(renderer)
+            pipe = Translation(adapter.decoder(call, target), renderer)
         return Played(sent, _answer(call, dialect, pipe, pieces), pipe.usage)
 
+    def _target(self, question: Question, adapter: Adapter) -> Target:
+        options = configured(question.provider, question.options)
+        return Target(
+            type=question.provider,
+            base_url=adapter.base_url(options) or "http://provider.invalid/v1",
+            model=question.model,
+            headers=adapter.headers(Secret(KEY), {}),
+            speaks=adapter.speaks(options),
+            options=options,
+        )
 
-def _surface(path: str) -> tuple[Dialect, Operation]:
-    return next((dialect, dialect.operations[path]) for dialect in DIALECTS if path in dialect.operations)
+
+def _dialect(question: Question) -> Dialect:
+    return next(dialect for dialect in DIALECTS if question.path in dialect.operations)
+
+
+def held(name: str) -> str:
+    """The gateway's name of what a provider keeps."""
+    return f"held_{name}"
+
+
+def _bound(call: Call, adapter: Adapter) -> int | None:
+    return BOUND if call.max_output is None and adapter.needs_max_output else call.max_output
 
 
 def _answer(call: Call, dialect: Dialect, pipe: Pipe, pieces: Sequence[bytes]) -> Reply:
@@ -113,8 +149,14 @@ def _answer(call: Call, dialect: Dialect, pipe: Pipe, pieces: Sequence[bytes]) -
     except GatewayError as error:
         if not body:
             return _error(error, dialect)
-        body += dialect.stream_error(error, Answered().request_id)
+        body += _stream_error(error, call, dialect, body)
     return Reply(200, "text/event-stream" if call.stream else "application/json", body)
+
+
+def _stream_error(error: GatewayError, call: Call, dialect: Dialect, sent: bytes) -> bytes:
+    if call.stream_error is None:
+        return dialect.stream_error(error, Answered().request_id)
+    return call.stream_error(error, Answered().request_id, len(frames(sent)))
 
 
 def _error(error: GatewayError, dialect: Dialect) -> Reply:
@@ -122,7 +164,8 @@ def _error(error: GatewayError, dialect: Dialect) -> Reply:
     return Reply(error.status, dict(headers)[b"content-type"].decode(), body)
 
 
-def question(path: str, asked: dict[str, Any], one: Recorded, provider: str, slug: str) -> Question:
-    """The call `asked`, for the model of the recorded one."""
-    body = msgspec.json.encode({"model": slug} | {name: value for name, value in asked.items() if name != "model"})
-    return Question(path, body, slug, provider, one.request_json["model"], bool(asked.get("stream")))
+def question(play: Play, slug: str, asked: dict[str, Any] | None = None) -> Question:
+    """The play's call, or the one that is `asked` instead, for the model by its slug."""
+    said = play.asked if asked is None else asked
+    body = msgspec.json.encode({"model": slug} | {name: value for name, value in said.items() if name != "model"})
+    return Question(play.path, body, slug, play.provider, play.options, play.model)

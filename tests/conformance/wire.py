@@ -35,6 +35,11 @@ def inner(value: dict[str, Any], name: str) -> dict[str, Any]:
     return found if is_object(found) else {}
 
 
+def said(members: dict[str, Any]) -> dict[str, Any]:
+    """An object without the members that are null, which say nothing."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
 def decoded(text: str | bytes) -> dict[str, Any]:
     """A JSON object. Raises ValueError for anything else."""
     value = json.loads(text)
