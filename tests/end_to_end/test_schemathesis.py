@@ -26,7 +26,7 @@ SECONDS = int(os.environ.get("SCHEMATHESIS_SECONDS", "0"))
 PARTS = 3
 """So that as many workers have something to do."""
 
-INDEPENDENT = {"Inference", "Operations"}
+INDEPENDENT = {"Inference", "Operations", "Responses"}
 """Areas whose answers come from no database."""
 
 _runs = count(1)

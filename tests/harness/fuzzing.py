@@ -73,8 +73,8 @@ def configuration(database: str) -> dict[str, Any]:
             "embed": {"provider": "simulator", "model": "simulated-embed-1"},
         },
         "models": {
-            examples.asked("chat")["model"]: _model("chat", "chat"),
-            examples.asked("embed")["model"]: _model("embed", "embedding"),
+            examples.asked("", "chat")["model"]: _model("chat", "chat"),
+            examples.asked("", "embed")["model"]: _model("embed", "embedding"),
         },
     }
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx
+from anthropic import Anthropic, AsyncAnthropic
 from openai import AsyncOpenAI, OpenAI
 
 from scaigrid.ids import declared_id
@@ -48,7 +49,7 @@ class Lane:
         self.second = provider.at(f"/{name}-second/v1")
         self.anthropic = provider.at(f"/{name}-anthropic/v1")
         self._gateway: Gateway | None = None
-        self._clients: list[OpenAI | httpx.Client] = []
+        self._clients: list[OpenAI | Anthropic | httpx.Client] = []
 
     # -- before the gateway runs -------------------------------------------------------------------------------------
 
@@ -133,6 +134,17 @@ class Lane:
     def async_sdk(self, *, retries: int = 0) -> AsyncOpenAI:
         url = f"{self.gateway.url}/oai/v1"
         return AsyncOpenAI(api_key=self.key, base_url=url, max_retries=retries, timeout=PATIENCE)
+
+    def anthropic_sdk(self, *, retries: int = 0) -> Anthropic:
+        """Anthropic's own client, unpatched."""
+        url = f"{self.gateway.url}/anthropic"
+        client = Anthropic(api_key=self.key, base_url=url, max_retries=retries, timeout=PATIENCE)
+        self._clients.append(client)
+        return client
+
+    def async_anthropic_sdk(self, *, retries: int = 0) -> AsyncAnthropic:
+        url = f"{self.gateway.url}/anthropic"
+        return AsyncAnthropic(api_key=self.key, base_url=url, max_retries=retries, timeout=PATIENCE)
 
     def close(self) -> None:
         for client in self._clients:

@@ -117,6 +117,14 @@ _JSON: st.SearchStrategy[Any] = st.recursive(
     max_leaves=6,
 )
 _SECRETS = st.text(st.sampled_from(sorted(set(printable) - set("\r\n\t\x0b\x0c"))), min_size=1, max_size=20).map(Secret)
+_WORDS = st.text(st.sampled_from("aZ0+/=${}:"), min_size=1, max_size=20).map(Secret)
+_KEY_PAIRS = st.fixed_dictionaries(
+    {"access_key_id": _WORDS, "secret_access_key": _WORDS}, optional={"session_token": _WORDS}
+)
+_REGIONS = st.sampled_from(["us-east-1", "eu-central-1"]).map(lambda region: {"region": region})
+_CUSTOM_OPTIONS = st.fixed_dictionaries(
+    {}, optional={"responses": st.booleans(), "output_field": st.just("max_completion_tokens")}
+)
 _MAYBE = st.one_of(st.none(), TEXTS)
 _Subject = Literal["partner", "tenant", "user", "key", "model"]
 _SPLIT: Final[tuple[Origin, Origin]] = ("config", "api")
@@ -229,12 +237,15 @@ def _routing(world: _World, *, bounded: bool) -> None:
     draw = world.draw
     for _ in world.rounds(2, least=1):
         headers = draw(st.dictionaries(st.sampled_from(["x-org", "OpenAI-Project"]), _SECRETS, max_size=2))
+        signs = draw(st.booleans())
         provider = docs.Provider(
             name=draw(NAMES),
-            type="custom",
+            type="bedrock" if signs else "custom",
             base_url="http://127.0.0.1:9/v1",
-            api_key=draw(st.one_of(st.none(), _SECRETS)),
+            api_key=None if signs else draw(st.one_of(st.none(), _SECRETS)),
+            credentials=draw(_KEY_PAIRS) if signs else {},
             headers=headers,
+            options=draw(_REGIONS if signs else _CUSTOM_OPTIONS),
         )
         world.add("provider", provider)
     for _ in world.rounds(3, least=1):
@@ -266,6 +277,7 @@ def _model(world: _World, *, bounded: bool) -> None:
         unpriced=None if priced else "free",
         default_params=draw(st.dictionaries(TEXTS, _JSON, max_size=3)),
         system_prompt=draw(_MAYBE),
+        on_unsupported=draw(st.sampled_from(["refuse", "drop_with_header"])),
         metadata=draw(st.dictionaries(TEXTS, TEXTS, max_size=2)),
     )
     id_ = world.add("model", model)
