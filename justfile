@@ -41,18 +41,19 @@ pins-check:
 wheel:
     {{ run }} python .ci/smoke.py
 
-# write what is written from the code: the manual, its JSON Schema and the OpenAPI document
+# write what is written from the code: the manual, its JSON Schema, the OpenAPI document and two tables
 fresh:
     text=$({{ run }} scaigrid manual) && printf '%s\n' "$text" > config/scaigrid.yaml
     text=$({{ run }} scaigrid manual --schema) && printf '%s\n' "$text" > config/scaigrid.schema.json
     text=$({{ run }} scaigrid manual --openapi) && printf '%s\n' "$text" > docs/openapi.json
     text=$({{ run }} scaigrid manual --permissions) && printf '%s\n' "$text" > docs/reference/permissions.md
+    text=$({{ run }} scaigrid manual --providers) && printf '%s\n' "$text" > docs/reference/providers.md
 
 # the gateway with the demo configuration; arguments go to `scaigrid serve`
 serve *args:
     {{ run }} scaigrid serve config/demo.yaml "$@"
 
-# play every recording over the gateway: what passes, what does not and why; arguments go to pytest
+# play every recording over every dialect: what passes, what does not and why; `--write` writes the matrix, -v names what is not run, the rest goes to pytest
 conformance *args:
     {{ run }} python -m tests.conformance "$@"
 

@@ -1,5 +1,6 @@
 """The composition root: what is put together, in which order, and what the command line may say instead of the file."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any, cast
@@ -68,4 +69,7 @@ def test_what_does_not_go_with_the_file_is_refused(overrides: Overrides, text: s
 def test_every_configuration_in_the_repository_is_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in re.findall(r"\$\{(\w+)\}", path.read_text()):
         monkeypatch.setenv(name, "sgk_" + "x" * 32)
+    # A key file has a form of its own.
+    account = {"client_email": "a@example.com", "private_key": "-----BEGIN PRIVATE KEY-----"}
+    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", json.dumps(account))
     load_config(path)

@@ -101,3 +101,13 @@ def test_the_leaf_needs_a_call_and_a_model() -> None:
     attach(request.scope, opened(Parts()), request.send)
     with pytest.raises(LookupError, match="behind the links"):
         resolved(request.scope)
+
+
+@pytest.mark.parametrize(("kind", "frames"), [(b"text/event-stream", 3), (b"application/json", 0)])
+async def test_the_events_of_a_stream_are_counted(kind: bytes, frames: int) -> None:
+    exchange, request = opened(Parts()), Request()
+    send = attach(request.scope, exchange, request.send)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
+    await send({"type": "http.response.body", "body": b"data: 1\n\ndata: 2\n\n", "more_body": True})
+    await send({"type": "http.response.body", "body": b"data: 3\n\n"})
+    assert exchange.frames_sent == frames
