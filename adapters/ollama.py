@@ -13,6 +13,7 @@ from adapters import (
     ollama_encode,
     ollama_models,
     openai_failure,
+    openai_own,
     openai_relay,
     openai_splice,
 )
@@ -81,7 +82,8 @@ class Ollama:
     def encode(self, call: Call, target: Target, outgoing: Outgoing) -> UpstreamRequest:
         if call.surface in target.speaks:
             path = _PATHS[call.surface]
-            body = openai_splice.spliced(call, target.model, "max_tokens", outgoing)
+            passed, ours = openai_own.purged(call, self.name), openai_own.defaulted(outgoing, self.name)
+            body = openai_splice.spliced(passed, target.model, "max_tokens", ours)
         elif call.operation == "chat":
             path = "/api/chat"
             chat = asked.chat(call, outgoing)

@@ -18,6 +18,7 @@ from adapters import (
     openai_encode,
     openai_failure,
     openai_models,
+    openai_own,
     openai_relay,
     openai_rerank,
     openai_responses_decode,
@@ -119,6 +120,8 @@ class OpenAI:
 
     def encode(self, call: Call, target: Target, outgoing: Outgoing) -> UpstreamRequest:
         row = self.row(target.options)
+        if call.surface in target.speaks:
+            call, outgoing = openai_own.purged(call, self.name), openai_own.defaulted(outgoing, self.name)
         if call.surface in target.speaks & openai_responses_splice.SURFACES:
             method, path, body = openai_responses_splice.spliced(call, target.model, outgoing)
             return UpstreamRequest(method, self.url(target, path), target.headers, body)

@@ -13,7 +13,7 @@ from adapters.openai_reasoning import asking
 from adapters.wire import present
 from scaigrid.types import Chat, ResponseFormat, Tool, ToolChoice
 
-_RESERVED: Final = frozenset(
+RESERVED: Final = frozenset(
     {"model", "messages", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens", "max_output_tokens"}
 )
 """What `provider_options` may not set: routing and reservations rest on it."""
@@ -46,7 +46,7 @@ def chat(asked: Chat, row: Endpoint, model: str, *, stream: bool) -> dict[str, A
             "tools": [_tool(tool) for tool in asked.tools] or None,
         }
     )
-    merged(body, asked, row.name, _RESERVED)
+    merged(body, asked, row.name, RESERVED)
     body["messages"] = messages(asked.messages, row)
     return body
 

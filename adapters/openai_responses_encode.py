@@ -32,7 +32,7 @@ from scaigrid.types import (
     ToolChoice,
 )
 
-_RESERVED: Final = frozenset(
+RESERVED: Final = frozenset(
     {
         "background",
         "conversation",
@@ -80,7 +80,7 @@ def chat(asked: Chat, row: Endpoint, model: str, *, stream: bool) -> dict[str, A
             "tools": [_tool(tool) for tool in asked.tools] or None,
         }
     )
-    merged(body, asked, row.name, _RESERVED)
+    merged(body, asked, row.name, RESERVED)
     body["input"] = [
         item for place, message in enumerate(asked.messages) for item in _items(message, f"messages[{place}]", row.name)
     ]

@@ -209,6 +209,8 @@ class PlainRelay:
             self.usage = of_response(members.get("usage"))
             if status == "failed":
                 raise _failure(members)
+            # What has none is another answer, and clients read it without a look.
+            _require(members, body, "output", b"[")
             if self.usage is None:
                 self.output_seen = self._guess(members, status)
         return self._renamed.response(body, members)

@@ -21,16 +21,17 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Of a field that a header can name."""
 _QUESTION: Final = frozenset({"background", "conversation", "input", "previous_response_id", "prompt", "tool_choice"})
 """Top-level fields that nobody but a provider of their dialect understands, and that are part of the question."""
-_INNER: Final = frozenset({"text.verbosity"})
+_INNER: Final = frozenset({"output_config.effort", "text.verbosity"})
 """Fields below the top level that nobody but a provider of their dialect understands, and that only shape an answer."""
-_HINTS: Final = frozenset({"user"})
-"""Fields that change no answer: who asks is for the provider's search for abuse."""
+_HINTS: Final = frozenset({"output_config.effort", "user"})
+"""Fields without which the answer is what was asked for: who asks is for the provider's search for abuse, and an effort
+beside a budget for thinking says again, to Anthropic alone, how much is wanted."""
 
 
 def encoded(adapter: Adapter, call: Call, target: Target, outgoing: Outgoing, *, drops: bool) -> UpstreamRequest:
-    """What `adapter` makes of `call`. Hints that it has no word for go into `outgoing.dropped`, and with `drops` all that
-    only shapes the answer.
+    """What `adapter` makes of `call`.
 
+    Hints that it has no word for go into `outgoing.dropped`; with `drops`, all that only shapes the answer does.
     Raises what the adapter raises: UNSUPPORTED_BY_MODEL where a field may not be left out.
     """
     while True:

@@ -123,6 +123,9 @@ def _reasoning(request: shapes.AnthropicCounted, unknown: list[str]) -> Reasonin
     effort = None if named is None else _EFFORTS.get(named)
     if named is not None and effort is None:
         unknown.append("output_config.effort")
+    if effort is not None and isinstance(wish, shapes.AnthropicThinkingDisabled | shapes.AnthropicThinkingEnabled):
+        # Only Anthropic knows an effort that is not one of thinking.
+        unknown.append("output_config.effort")
     match wish:
         case None:
             return None if effort is None else ReasoningRequest(effort=effort)

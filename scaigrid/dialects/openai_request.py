@@ -135,7 +135,8 @@ class _Reader:
         content = self._content(message.content, "assistant", path) if message.content else ()
         if message.refusal:
             content = (*content, RefusalPart(message.refusal))
-        thought = reasoning(message.reasoning_content, message.provider_state, path, self.faults)
+        text = message.reasoning_content or message.reasoning
+        thought = reasoning(text, message.provider_state, path, self.faults)
         if not (message.content is not None or content or thought or message.tool_calls) and not self._has_more(path):
             self.faults.append(Detail(f"{path}.content", "is required where there are no tool calls"))
         return Message(

@@ -67,6 +67,8 @@ class SentTextPart(RequestShape, tag="output_text"):
     """As the answer gave them; providers of other APIs are not sent them."""
     logprobs: tuple[Any, ...] | None = None
     """Likewise."""
+    parsed: Any = None
+    """Ignored: clients that read the text for their caller leave it behind."""
 
 
 class SentRefusalPart(RequestShape, tag="refusal"):
@@ -98,6 +100,8 @@ class SentFunctionCall(RequestShape, tag="function_call"):
     call_id: NonEmpty
     name: NonEmpty
     arguments: str
+    parsed_arguments: Any = None
+    """Ignored: clients that read the arguments for their caller leave it behind."""
     id: str | None = None
     status: ItemStatus | None = None
 

@@ -121,8 +121,14 @@ class OpenAIAssistantMessage(RequestShape, tag_field="role", tag="assistant"):
     tool_calls: tuple[FunctionToolCall, ...] | None = None
     annotations: tuple[Any, ...] | None = None
     """As the answer gave them; providers of other dialects are not sent them."""
+    parsed: Any = None
+    """Ignored: clients that read the content for their caller leave it behind."""
     reasoning_content: str | None = None
     """The model's reasoning, as the answer gave it. Not needed beside `provider_state`, which has it too."""
+    reasoning: str | None = None
+    """Another name of `reasoning_content`, with some providers of this dialect."""
+    reasoning_details: tuple[Any, ...] | None = None
+    """OpenRouter's. Providers of other dialects are not sent it."""
     provider_state: str | None = None
     """What the provider needs back, as the answer gave it."""
 

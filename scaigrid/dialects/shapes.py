@@ -59,6 +59,8 @@ class CalledFunction(RequestShape):
     name: NonEmpty
     arguments: str
     """JSON text, as the model wrote it."""
+    parsed_arguments: Any = None
+    """Ignored: clients that read the arguments for their caller leave it behind."""
 
 
 class FunctionToolCall(RequestShape, tag="function"):

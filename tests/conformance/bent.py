@@ -47,6 +47,14 @@ def same_body(body: Body) -> Body:
     return body
 
 
+def same_outgoing(outgoing: Outgoing) -> Outgoing:
+    return outgoing
+
+
+def same_relaying(relaying: Relaying) -> Relaying:
+    return relaying
+
+
 def _bent(bend: Callable[[list[Any]], list[Any]], said: list[Any]) -> list[Any]:
     if bend in (same_events, same_frames):
         return said
@@ -134,6 +142,8 @@ class Bent:
         body: Callable[[Body], Body] = same_body,
         counts: bool = True,
         error: GatewayError | None = None,
+        outgoing: Callable[[Outgoing], Outgoing] = same_outgoing,
+        relaying: Callable[[Relaying], Relaying] = same_relaying,
     ) -> None:
         self._adapter = adapter
         self._events = events
@@ -141,6 +151,8 @@ class Bent:
         self._body = body
         self._counts = counts
         self._error = error
+        self._outgoing = outgoing
+        self._relaying = relaying
 
     def base_url(self, options: Any = NO_OPTIONS) -> str | None:
         return self._adapter.base_url(options)
@@ -152,7 +164,7 @@ class Bent:
         return self._adapter.headers(api_key, extra)
 
     def encode(self, call: Call, target: Target, outgoing: Outgoing) -> UpstreamRequest:
-        request = self._adapter.encode(call, target, outgoing)
+        request = self._adapter.encode(call, target, self._outgoing(outgoing))
         if self._body is same_body:
             return request
         bent = json.dumps(self._body(json.loads(request.body))).encode()
@@ -162,7 +174,8 @@ class Bent:
         return BentDecoder(self._adapter.decoder(call, target), self._events)
 
     def relay(self, call: Call, target: Target, relaying: Relaying) -> Pipe:
-        return BentPipe(self._adapter.relay(call, target, relaying), self._frames, counts=self._counts)
+        pipe = self._adapter.relay(call, target, self._relaying(relaying))
+        return BentPipe(pipe, self._frames, counts=self._counts)
 
     def discovery(
         self, base_url: str, headers: tuple[Header, ...], after: str | None = None, options: Any = NO_OPTIONS

@@ -1,7 +1,8 @@
 """The claims themselves: each plays one exchange and raises AssertionError with every difference in words."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -13,7 +14,7 @@ from tests.conformance.client import Asking, Passing
 from tests.conformance.plans import Play
 from tests.conformance.streaming import streamed
 from tests.conformance.told import Broken, Reply, Tokens, Told
-from tests.conformance.ways import KEY, Played, Question, Way, question
+from tests.conformance.ways import KEY, Played, Question, Sent, Way, question
 from tests.conformance.wire import Frame, decoded, frames, is_list, is_object
 
 
@@ -31,13 +32,13 @@ def holds(way: Way, play: Play, cut: Sequence[bytes] | None = None) -> Reply:
 def passes_through(way: Way, play: Play, cut: Sequence[bytes] | None = None) -> Reply:
     """The provider is asked what the client asked, and the client gets what the provider answered."""
     slug = way.slug(play)
-    asked = question(play, slug)
+    asked = question(play, slug, rests_on=None if play.rests_on is None else way.name(play, play.rests_on))
     played = way.play(asked, play.recorded, pieces(play) if cut is None else cut)
     found = _upstream(played, play)
     if played.sent is not None:
-        found += _same_call(asked, played.sent.body, play)
-    found += _passed_answer(play, played.reply, slug)
-    if played.usage is not msgspec.UNSET and not play.said.failed:
+        found += _same_call(asked, played.sent, play)
+    found += _passed_answer(play, played.reply, slug, partial(_names, way, play, asked))
+    if played.usage is not msgspec.UNSET and play.is_billed:
         found += _billed(played.usage, play.said.tokens)
     _conclude(play, found)
     return played.reply
@@ -58,7 +59,7 @@ def translates(way: Way, play: Play, cut: Sequence[bytes] | None = None) -> Repl
         found.append(str(broken))
     else:
         found += told.differences(play.expected, got)
-    if played.usage is not msgspec.UNSET and not play.said.failed and play.operation != "count_tokens":
+    if played.usage is not msgspec.UNSET and play.is_billed:
         found += _billed(played.usage, play.said.tokens)
     _conclude(play, found)
     return played.reply
@@ -135,13 +136,18 @@ def _upstream(played: Played, play: Play) -> list[str]:
     return found
 
 
-def _same_call(asked: Question, body: bytes, play: Play) -> list[str]:
-    """The body as the client wrote it, to the byte; but for the model, and for the usage of a stream.
+def _same_call(asked: Question, sent_call: Sent, play: Play) -> list[str]:
+    """The body as the client wrote it, to the byte; but for the model, names of answers, and the usage of a stream.
 
     That is asked for wherever the provider understands the question; that it is counted is checked on its own.
     """
+    body, query = sent_call.body, urlsplit(asked.path).query
+    if sent_call.method != asked.method or query not in urlsplit(sent_call.url).query:
+        return [f"upstream: {sent_call.method} {sent_call.url} instead of {asked.method} {asked.path}"]
     if play.wants_usage:
         expected = asked.body.replace(msgspec.json.encode(asked.slug), msgspec.json.encode(asked.model), 1)
+        if asked.rests_on is not None:
+            expected = expected.replace(msgspec.json.encode(asked.rests_on), msgspec.json.encode(play.rests_on), 1)
         if body == expected:
             return []
     said = {**play.asked, "model": asked.model}
@@ -164,10 +170,26 @@ _WITHOUT_OPTIONS = frozenset({"mistral", "perplexity"})
 # -- at the client ---------------------------------------------------------------------------------------------------
 
 
-def _passed_answer(play: Play, reply: Reply, slug: str) -> list[str]:
+_NamesDiffer = Callable[[Sequence[str], Sequence[str]], list[str]]
+
+
+def _names(way: Way, play: Play, asked: Question, own: Sequence[str], told: Sequence[str]) -> list[str]:
+    """Each answer has a name of the gateway's, and what the call rests on that which the client gave."""
+    if len(own) != len(told):
+        return [f"the names {list(told)} for {list(own)}"]
+    found: list[str] = []
+    for wanted, got in zip(own, told, strict=True):
+        if got == wanted or (wanted == play.rests_on and got != asked.rests_on):
+            found.append(f"the client is told {got} for {wanted}")
+        elif not way.leads(got, wanted):
+            found.append(f"{got} does not lead to {wanted}")
+    return found
+
+
+def _passed_answer(play: Play, reply: Reply, slug: str, names: _NamesDiffer) -> list[str]:
     recorded, passing = play.recorded, play.client.passing[play.surface]
     if recorded.status == 200 and streamed(recorded):
-        return _passed_stream(play, passing, reply, slug)
+        return _passed_stream(play, passing, reply, slug, names)
     if codes := play.said.failed:
         return _failed(reply, play, slug, codes)
     if reply.status != 200:
@@ -177,7 +199,8 @@ def _passed_answer(play: Play, reply: Reply, slug: str) -> list[str]:
         got = decoded(reply.body)
     except ValueError as error:
         return [f"the answer is no JSON object: {error}"]
-    return bodies.differences(passing.same(expected), passing.same(got), "answer")
+    found = names(passing.names(expected), passing.names(got))
+    return found + bodies.differences(passing.same(expected), passing.same(got), "answer")
 
 
 def _billed(usage: Usage | None, expected: Tokens | None) -> list[str]:
@@ -202,7 +225,7 @@ def _failed(reply: Reply, play: Play, slug: str, codes: frozenset[Code]) -> list
     return told.differences(Told(failed=codes), got)
 
 
-def _passed_stream(play: Play, passing: Passing, reply: Reply, slug: str) -> list[str]:
+def _passed_stream(play: Play, passing: Passing, reply: Reply, slug: str, names: _NamesDiffer) -> list[str]:
     """The same events in the same order with one end; where the provider failed, one error instead of an end."""
     recorded = frames(play.recorded.response_body)
     broken = passing.failure(recorded)
@@ -229,6 +252,8 @@ def _passed_stream(play: Play, passing: Passing, reply: Reply, slug: str) -> lis
         found.append(f"{len(got)} events instead of {len(expected)}")
     for number, (wanted, frame) in enumerate(zip(expected, got, strict=False)):
         found += _same_frame(wanted, frame, passing, f"event {number}")
+        if wanted.data.startswith("{") and frame.data.startswith("{"):
+            found += names(passing.names(wanted.json), passing.names(frame.json))
     return found
 
 

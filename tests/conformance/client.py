@@ -13,6 +13,11 @@ BOUND: Final = 77_777
 """The output bound that a writer makes up where its dialect has to have one and the call has none."""
 
 
+def nothing(said: dict[str, Any]) -> Sequence[str]:
+    """Nothing that is stored has a name in it."""
+    return ()
+
+
 class Asking(msgspec.Struct, frozen=True, kw_only=True):
     """What a client knows of its own call when it reads the answer."""
 
@@ -33,6 +38,8 @@ class Passing(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a frame says that the answer is complete."""
     failure: Callable[[Sequence[Frame]], tuple[int, frozenset[Code]] | None]
     """Where a stream tells its failure and what that may become; None where it ends well."""
+    names: Callable[[dict[str, Any]], Sequence[str]] = nothing
+    """The names of stored answers in a frame, or in a plain answer."""
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +49,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     """As a reader calls it."""
     surfaces: Mapping[str, str]
-    """Surface -> its path."""
+    """Surface -> its path; in braces, where the name of something stored belongs."""
     operations: Mapping[str, str]
     """Operation -> the path at which a call of another protocol is asked; those that the dialect has."""
     write: Callable[[str, dict[str, Any]], dict[str, Any]]

@@ -23,9 +23,13 @@ ALL: Final = (
     "embed",
     "rerank",
     "count_tokens",
+    "stored",
     "errors",
 )
 """In the order in which they are told."""
+_OF_STORED: Final = frozenset({"kept", "resource"})
+_FEATURES: Final = {"resource": "stored", **dict.fromkeys(ONLY_PASSED, "chat")}
+"""Operations that are no feature of that name."""
 _PARTS: Final = {"image": "images", "file": "files", "audio": "audio"}
 
 
@@ -38,7 +42,9 @@ def of(planned: Planned) -> tuple[str, ...]:
         told = Told()
     if told.failed:
         return ("errors",)
-    found = {"chat" if operation in (None, ONLY_PASSED) else operation, *_answered(told)}
+    found = {_FEATURES.get(operation or "chat", operation or "chat"), *_answered(told)}
+    if operation in _OF_STORED:
+        found.add("stored")
     if planned.protocol.streams(planned.recorded):
         found.add("stream")
     try:

@@ -17,6 +17,8 @@ from scaigrid.adapter import Adapter
 from tests.conformance.plans import Play, configured
 from tests.conformance.told import Reply, Tokens
 from tests.conformance.ways import KEY, NOT_OF_THE_BODY, Played, Question, Sent
+from tests.conformance.wire import decoded
+from tests.harness import responses
 from tests.harness.behaviours import answer, stream
 from tests.harness.eventually import PATIENCE, eventually
 from tests.harness.gateway import Gateway, Row
@@ -28,6 +30,7 @@ _MOST: Final = 1_000_000
 """More output tokens than any recorded call asks for, so that no bound is cut down."""
 _NO_LIMIT: Final = {"limits": {"requests_per_minute": None}}
 _NOT_IN_SLUGS: Final = re.compile(r"[^A-Za-z0-9._:@/-]")
+_ANSWERED_AT: Final = "/oai/v1/responses"
 _MODALITIES: Final = {"embed": "embedding", "rerank": "rerank"}
 
 
@@ -123,6 +126,7 @@ class Outside:
         self._stack = ExitStack()
         self._last = ""
         self._owed: dict[str, tuple[str, Tokens | None]] = {}
+        self._names: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -154,6 +158,19 @@ class Outside:
     def slug_of(self, one: Named) -> str:
         return self._catalog.slug(one)
 
+    def name(self, play: Play, own: str) -> str:
+        """As a client is told it: of an answer that the provider gives it ahead of the play."""
+        slug = self.slug(play)
+        body = msgspec.json.encode({"model": slug, "input": "Go on."})
+        ahead = Question(_ANSWERED_AT, body, slug, play.provider, play.options, play.model)
+        told: str = decoded(self.ask(ahead, answer(responses.response(identifier=own))).reply.body)["id"]
+        self._names[told] = own
+        return told
+
+    def leads(self, name: str, own: str) -> bool:
+        """Of names that it has not asked for it sees no more than their form."""
+        return name.startswith("resp_") and self._names.get(name, own) == own
+
     def play(self, question: Question, answer: Recorded, pieces: Sequence[bytes]) -> Played:
         return self.ask(question, _behaviour(answer, pieces))
 
@@ -164,7 +181,7 @@ class Outside:
         endpoint.then(behaviour)
         before = len(endpoint.requests)
         headers = {"authorization": f"Bearer {CLIENTS_KEY}", "content-type": "application/json"}
-        self._connection.request("POST", question.path, question.body, headers)
+        self._connection.request(question.method, question.path, question.body, headers)
         response = self._connection.getresponse()
         reply = Reply(response.status, response.headers["content-type"], response.read())
         self._last = response.headers["x-request-id"]
@@ -174,7 +191,7 @@ class Outside:
             endpoint.take()
             return Played(None, reply)
         path = seen[0].path.removeprefix(f"/{name}")
-        return Played(Sent(endpoint.url + path, dict(seen[0].headers), seen[0].body), reply)
+        return Played(Sent(endpoint.url + path, dict(seen[0].headers), seen[0].body, seen[0].method), reply)
 
     @property
     def last(self) -> str:

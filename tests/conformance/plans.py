@@ -12,6 +12,7 @@ import pytest
 
 from adapters import ADAPTERS
 from scaigrid.adapter import Options
+from scaigrid.types import FREE
 from tests.conformance import cases
 from tests.conformance.cases import UNREADABLE, NotRun
 from tests.conformance.client import BOUND, Client
@@ -26,8 +27,8 @@ from tests.harness.recordings import Recorded
 
 Mode = Literal["passed", "translated", "answer"]
 STREAMED: Final = "~streamed"
-ONLY_PASSED: Final = "completion"
-"""The operation that is passed through, or is none of its own."""
+ONLY_PASSED: Final = frozenset({"completion", "kept"})
+"""Operations that are passed through, or are none of their own."""
 _WITH_BOUND: Final = 1000
 
 
@@ -59,6 +60,16 @@ class Play(msgspec.Struct, frozen=True, kw_only=True):
         found = self.protocol.surface(self.recorded)
         assert found is not None
         return found
+
+    @property
+    def rests_on(self) -> str | None:
+        """The provider's own name of the stored answer that the call is about, or rests on."""
+        return self.protocol.rests_on(self.recorded)
+
+    @property
+    def is_billed(self) -> bool:
+        """What is counted, and what is stored, was made and is billed elsewhere."""
+        return not self.said.failed and self.operation not in FREE
 
     @property
     def wants_usage(self) -> bool:
@@ -197,7 +208,7 @@ class _Planner(msgspec.Struct, frozen=True):
 
     def passed(self) -> Play:
         """The recorded call as it was; one that is told as a stream asks for no usage."""
-        asked: dict[str, Any] = self.recorded.request_json
+        asked: dict[str, Any] = self.recorded.request_json or {}
         if self.told_as_stream:
             asked = {name: value for name, value in asked.items() if name != "stream_options"}
         surface = self.protocol.surface(self.recorded)

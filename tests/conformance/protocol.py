@@ -10,7 +10,7 @@ from tests.harness.recordings import Recorded
 
 
 def nowhere(one: Recorded) -> str | None:
-    """No dialect of the clients has this shape."""
+    """No dialect of the clients has this shape; and nothing that is stored is meant."""
     return None
 
 
@@ -19,7 +19,8 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     operation: Callable[[Recorded], str | None]
-    """chat | embed | rerank | count_tokens; None for what is no call of this protocol."""
+    """chat | embed | rerank | count_tokens | resource, or one of `plans.ONLY_PASSED`; None for what is no call of this
+    protocol."""
     provider: Callable[[Recorded], str]
     """The type of provider, by its name in the registry, that plays the other side."""
     model: Callable[[Recorded], str]
@@ -40,5 +41,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     """The clients' own surface that has this shape (`openai/chat`): there the exchange can be passed through."""
     options: Mapping[str, Any] = {}
     """What an operator sets at the provider so that calls are translated to this protocol."""
+    rests_on: Callable[[Recorded], str | None] = nowhere
+    """The provider's own name of the stored answer that the call is about, or rests on."""
     stand_in: str | None = None
     """The type of provider that plays instead where the first one would pass a dialect through in another protocol."""

@@ -37,6 +37,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
 def _chat(told: Told) -> Told:
     for choice in told.choices.values():
         choice.thoughts = []
+        choice.citations = list(dict.fromkeys(choice.citations))
     return told
 
 
@@ -65,6 +66,7 @@ PROTOCOLS: Final[dict[str, Protocol]] = {
         lost={
             "citations of documents": "annotations name pages alone",
             "quotes of citations": "annotations have no words of the page",
+            "a citation said twice": "is read once: some providers repeat all of them in each chunk",
             "provider state": "the protocol has no word for it: `provider_state` is the gateway's own",
             "stop_sequence": "the protocol does not tell which one was met",
         },

@@ -25,19 +25,25 @@ _VALUES: Final = st.recursive(
     max_leaves=4,
 )
 
-SENT_BACK: Final = frozenset({"annotations", "citations", "logprobs"})
+SENT_BACK: Final = frozenset({"annotations", "citations", "logprobs", "reasoning_details"})
 """What an earlier answer came with, and a client sends back as it is: no provider takes it, so nobody reads in it."""
 
 HINTS: Final = {
     "messages[].citations": "of an earlier answer, told to providers of the same dialect alone",
     "messages[].annotations": "likewise",
     "messages[].content[].citations": "likewise",
+    "system[].citations": "likewise",
     "input[].content[].annotations": "likewise",
     "input[].content[].logprobs": "likewise",
     "input[].id": "of an item of an earlier answer, that its provider kept",
     "input[].status": "likewise",
     "input[].phase": "likewise",
     "messages[].tool_calls[].index": "left behind by clients that put a streamed answer together",
+    "messages[].tool_calls[].function.parsed_arguments": "left behind by clients that read it for their caller",
+    "messages[].parsed": "likewise",
+    "messages[].reasoning_details": "of an earlier answer, told to providers of the same dialect alone",
+    "input[].parsed_arguments": "likewise",
+    "input[].content[].parsed": "likewise",
     "messages[].reasoning": "spare beside the provider's state, which has it too",
     "messages[].reasoning_content": "likewise",
     "messages[].content": "of a message whose role is refused by name",
@@ -68,7 +74,7 @@ def test_the_requests_say_all_that_can_be_said() -> None:
 
 
 @pytest.mark.parametrize("path", ASKED)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=30)
 @given(data=st.data())
 def test_a_member_that_nobody_knows_is_told_by_its_path(path: str, data: st.DataObject) -> None:
     """In whatever object it stands: as unknown, as a fault, or as a part of a value that is handed on."""

@@ -3,11 +3,15 @@
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, Final
+from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 
 from adapters import ADAPTERS
+from scaigrid.adapter import Outgoing, Relaying
 from scaigrid.dialect import Renderer
+from scaigrid.dialects.openai_responses import RESOURCES
 from scaigrid.errors import Code, GatewayError
 from tests.conformance import cases, checks, faults, plans
 from tests.conformance.bent import Bent, BentRenderer, Body, Frames, NoFault
@@ -203,7 +207,7 @@ def frame_faults(plays: Sequence[Play]) -> list[pytest.ParameterSet]:
 
 
 def passing() -> list[Play]:
-    return [play for play in fixtures() if play.mode == "passed" and play.operation == "chat"]
+    return [play for play in fixtures() if play.mode == "passed" and play.operation in ("chat", "kept")]
 
 
 @pytest.mark.parametrize(("fault", "play"), frame_faults(passing()))
@@ -219,6 +223,50 @@ def test_a_fault_in_what_is_passed_is_found(fault: FrameFault, play: Play) -> No
 def test_a_passed_answer_that_is_not_counted_is_found(play: Play) -> None:
     with pytest.raises(AssertionError, match="billed by None"):
         checks.passes_through(bent(play, counts=False), play, whole(play.recorded.response_body))
+
+
+def tells_the_providers_name(relaying: Relaying) -> Relaying:
+    return msgspec.structs.replace(relaying, name=str)
+
+
+def tells_another_name(relaying: Relaying) -> Relaying:
+    return msgspec.structs.replace(relaying, held="resp_another", name="resp_of_{}".format)
+
+
+def with_names() -> list[Play]:
+    """Those whose answers have a name, which the gateway has to give them."""
+    passed = [play for play in fixtures() if play.mode == "passed" and play.protocol.name.startswith("openai ")]
+    plain = [play for play in passed if play.surface.startswith("openai/responses") and not play.stream]
+    return [play for play in plain if not play.surface.endswith("input_items")]
+
+
+def resting() -> list[Play]:
+    return [play for play in fixtures() if play.rests_on is not None]
+
+
+@pytest.mark.parametrize("play", [pytest.param(play, id=str(play)) for play in with_names()])
+def test_a_wrong_name_of_a_stored_answer_is_found(play: Play) -> None:
+    with pytest.raises(AssertionError, match=r"is told|does not lead to"):
+        checks.passes_through(bent(play, relaying=tells_another_name), play)
+    if play.operation != "resource":
+        # The name of a resource is the one that the client has given.
+        with pytest.raises(AssertionError, match="is told"):
+            checks.passes_through(bent(play, relaying=tells_the_providers_name), play)
+
+
+@pytest.mark.parametrize("play", [pytest.param(play, id=str(play)) for play in resting()])
+def test_a_call_that_rests_on_another_answer_is_found(play: Play) -> None:
+    def of_another(outgoing: Outgoing) -> Outgoing:
+        return msgspec.structs.replace(outgoing, held="resp_another")
+
+    with pytest.raises(AssertionError, match=r"upstream|the provider was asked at"):
+        checks.passes_through(bent(play, outgoing=of_another), play)
+
+
+def test_each_thing_that_can_be_asked_about_a_stored_answer_is_asked() -> None:
+    asked = {(play.recorded.method, urlsplit(play.path).path) for play in resting() if play.operation == "resource"}
+    there = {(method, path) for path, methods in RESOURCES.items() for method in methods}
+    assert asked == there
 
 
 def rendered() -> list[Play]:

@@ -32,8 +32,7 @@ def reason(one: Recorded) -> str:
 
 _KINDS = {
     "OpenAI's conversations": "/v1/conversations",
-    "OpenAI's stored responses": "/v1/responses/",
-    "OpenAI's responses": "/v1/responses",
+    "OpenAI's compaction of conversations": "/v1/responses/compact",
     "Cohere": "api.cohere.com",
     "Bedrock's InvokeModel": "/invoke",
     "Bedrock": "bedrock-runtime.",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -10,6 +11,8 @@ from scaigrid.call import Call
 from scaigrid.dialect import Dialect, Renderer
 from scaigrid.dialects import DIALECTS
 from scaigrid.errors import GatewayError
+from scaigrid.held import Held, Names
+from scaigrid.resources import find
 from scaigrid.secrets import Secret
 from scaigrid.translation import Translation
 from scaigrid.types import Usage
@@ -38,6 +41,9 @@ class Question(msgspec.Struct, frozen=True):
     """What is set at that provider."""
     model: str
     """The provider's own name of the model."""
+    method: str = "POST"
+    rests_on: str | None = None
+    """The gateway's name of the stored answer that the call is about, or rests on."""
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -46,6 +52,7 @@ class Sent(msgspec.Struct, frozen=True):
     url: str
     headers: Mapping[str, str]
     body: bytes
+    method: str = "POST"
 
 
 class Played(msgspec.Struct, frozen=True):
@@ -62,6 +69,14 @@ class Way(Protocol):
         """The frontend model that stands for the play's own."""
         ...
 
+    def name(self, play: Play, own: str) -> str:
+        """The gateway's name of what the play's provider keeps as `own`."""
+        ...
+
+    def leads(self, name: str, own: str) -> bool:
+        """Whether a name of the gateway leads to what the provider keeps as `own`, as far as this way can see."""
+        ...
+
     def play(self, question: Question, answer: Recorded, pieces: Sequence[bytes]) -> Played:
         """Asks, and lets the provider answer as `answer` was, its body in these pieces."""
         ...
@@ -74,9 +89,23 @@ class Inside:
         """`renders` may put something of its own around a dialect's renderer."""
         self._adapters = adapters
         self._renders = renders
+        self._names = Names.passing()
 
     def slug(self, play: Play) -> str:
         return SLUG
+
+    def name(self, play: Play, own: str) -> str:
+        return self._name(own)
+
+    def _name(self, own: str) -> str:
+        return self._names.name(Held("a-backend", "a-tenant", SLUG, own))
+
+    def leads(self, name: str, own: str) -> bool:
+        return self._own(name) == own
+
+    def _own(self, name: str) -> str | None:
+        held = self._names.opened(name)
+        return None if held is None else held.own
 
     def decoder(self, question: Question) -> Decoder:
         """The decoder of an answer to a call that is translated."""
@@ -96,17 +125,18 @@ class Inside:
         adapter = self._adapters[question.provider]
         target = self._target(question, adapter)
         try:
-            call = dialect.decode(question.path, question.body)
-            request = adapter.encode(call, target, Outgoing(max_output=_bound(call, adapter)))
+            call = _call(dialect, question)
+            kept = None if call.held is None else self._own(call.held)
+            request = adapter.encode(call, target, Outgoing(max_output=_bound(call, adapter), held=kept))
         except GatewayError as error:
             return Played(None, _error(error, dialect))
-        sent = Sent(request.url, dict(request.headers), request.body)
+        sent = Sent(request.url, dict(request.headers), request.body, request.method)
         if not 200 <= answer.status < 300:
             refusal = adapter.error(answer.status, dict(answer.response_headers), b"".join(pieces))
             return Played(sent, _error(refusal, dialect))
         pipe: Pipe
         if call.surface in target.speaks:
-            pipe = adapter.relay(call, target, Relaying(name=held))
+            pipe = adapter.relay(call, target, Relaying(name=self._name, held=call.held))
         else:
             renderer = dialect.renderer(call, Answered())
             renderer = renderer if self._renders is None else self._renders(renderer)
@@ -126,12 +156,19 @@ class Inside:
 
 
 def _dialect(question: Question) -> Dialect:
-    return next(dialect for dialect in DIALECTS if question.path in dialect.operations)
+    path = urlsplit(question.path).path
+    return next(one for one in DIALECTS if path in one.operations or find(one.resources, path) is not None)
 
 
-def held(name: str) -> str:
-    """The gateway's name of what a provider keeps."""
-    return f"held_{name}"
+def _call(dialect: Dialect, question: Question) -> Call:
+    """The question as the gateway takes it in. Raises GatewayError."""
+    if question.path in dialect.operations:
+        return dialect.decode(question.path, question.body)
+    address = urlsplit(question.path)
+    found = find(dialect.resources, address.path)
+    assert found is not None
+    methods, name = found
+    return msgspec.structs.replace(methods[question.method](name, address.query), model=question.slug)
 
 
 def _bound(call: Call, adapter: Adapter) -> int | None:
@@ -164,8 +201,23 @@ def _error(error: GatewayError, dialect: Dialect) -> Reply:
     return Reply(error.status, dict(headers)[b"content-type"].decode(), body)
 
 
-def question(play: Play, slug: str, asked: dict[str, Any] | None = None) -> Question:
-    """The play's call, or the one that is `asked` instead, for the model by its slug."""
+def question(play: Play, slug: str, asked: dict[str, Any] | None = None, rests_on: str | None = None) -> Question:
+    """The play's call, or the one that is `asked` instead, for the model by its slug.
+
+    `rests_on` is the gateway's name of the stored answer that it is about, or rests on.
+    """
+    if play.operation == "resource":
+        path = play.path.replace("{response_id}", rests_on or "") + _query(play)
+        return Question(
+            path, b"", slug, play.provider, play.options, play.model, play.recorded.method.upper(), rests_on
+        )
     said = play.asked if asked is None else asked
+    if rests_on is not None:
+        said = {**said, "previous_response_id": rests_on}
     body = msgspec.json.encode({"model": slug} | {name: value for name, value in said.items() if name != "model"})
-    return Question(play.path, body, slug, play.provider, play.options, play.model)
+    return Question(play.path, body, slug, play.provider, play.options, play.model, rests_on=rests_on)
+
+
+def _query(play: Play) -> str:
+    query = urlsplit(play.recorded.uri).query
+    return f"?{query}" if query else ""

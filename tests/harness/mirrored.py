@@ -53,7 +53,7 @@ _NATIVE_SHOWN: Final[list[Body]] = [
 _CALLED: Final[Body] = {
     "id": "call_1",
     "type": "function",
-    "function": {"name": "look", "arguments": '{"at":"tree"}'},
+    "function": {"name": "look", "arguments": '{"at":"tree"}', "parsed_arguments": "tree"},
     "index": 0,
 }
 _NATIVE: Final[Body] = {
@@ -172,12 +172,14 @@ _OPENAI: Final[Body] = {
             "refusal": "Nor there.",
             "tool_calls": [_CALLED],
             "annotations": [{"type": "url_citation"}],
+            "parsed": "owls",
             "reasoning_content": "so",
             "provider_state": STATE,
         },
         {"role": "tool", "content": "two owls", "tool_call_id": "call_1", "name": "look"},
         {"role": "function", "content": "two owls", "name": "look"},
         {"role": "assistant", "content": "Two.", "reasoning_content": "counted"},
+        {"role": "assistant", "content": "Two!", "reasoning": "counted", "reasoning_details": [{"type": "x"}]},
     ],
     "stream": True,
     "stream_options": {"include_usage": True},
@@ -271,7 +273,13 @@ _SIZED: Final[Body] = {
             "type": "message",
             "role": "assistant",
             "content": [
-                {"type": "output_text", "text": "I look.", "annotations": [{"type": "url_citation"}], "logprobs": [{}]},
+                {
+                    "type": "output_text",
+                    "text": "I look.",
+                    "annotations": [{"type": "url_citation"}],
+                    "logprobs": [{}],
+                    "parsed": "owls",
+                },
                 {"type": "refusal", "refusal": "Not there."},
             ],
         },
@@ -280,6 +288,7 @@ _SIZED: Final[Body] = {
             "call_id": "call_1",
             "name": "look",
             "arguments": '{"at":"tree"}',
+            "parsed_arguments": "tree",
             "id": "fc_1",
             "status": "completed",
         },
@@ -338,7 +347,7 @@ _RESPONSE_BRIEF: Final[Body] = {**_SIZED_BRIEF, "user": "ada", "include": ["mess
 
 _COUNTED: Final[Body] = {
     "model": "m",
-    "system": [{"type": "text", "text": "Be brief.", "cache_control": _MARK}],
+    "system": [{"type": "text", "text": "Be brief.", "cache_control": _MARK, "citations": [{"type": "char_location"}]}],
     "messages": [
         {
             "role": "user",

@@ -1,6 +1,6 @@
 """What one answer sounds like from each type of provider: the same words, thoughts and calls, in its own protocol.
 
-Sources: the API references of the providers named. A tongue is what a scripted provider of that type answers with.
+Sources: the API references of the providers named.
 """
 
 import json
@@ -8,205 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-import msgspec
-
-from tests.harness import behaviours, eventstreams, responses
-from tests.harness.behaviours import JSON, answer, compact, data, event, stream
-from tests.harness.provider import Behaviour, Conversation, Headers
+from tests.harness import behaviours, eventstreams
+from tests.harness.behaviours import compact, data, event
+from tests.harness.provider import Headers
+from tests.harness.tongue import KEY, SIGNATURE, Protocol, Said, Tongue
+from tests.harness.tongues_openai import RESPONSES, chat, details, nothing, reasoning_content, tool_calls
 
 _NDJSON: Final[Headers] = (("content-type", "application/x-ndjson"),)
 _AMAZON: Final[Headers] = (("content-type", eventstreams.CONTENT_TYPE),)
-_KEY: Final[Mapping[str, Any]] = MappingProxyType({"api_key": "pk-not-to-be-seen"})
-SIGNATURE: Final = "c2lnbmVk"
-
-
-class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer: thoughts first, then a text in pieces, then calls as (id, name, arguments)."""
-
-    texts: tuple[str, ...] = ()
-    thought: str = ""
-    calls: tuple[tuple[str, str, dict[str, Any]], ...] = ()
-    cut: bool = False
-    """It ends because its bound is met."""
-    tokens: tuple[int, int] = (11, 4)
-
-    @property
-    def text(self) -> str:
-        return "".join(self.texts)
-
-    def word(self, stop: str, calls: str, cut: str) -> str:
-        """The provider's word for why it ends."""
-        return cut if self.cut else calls if self.calls else stop
-
-
-Frames = Callable[[Said], Sequence[bytes]]
-
-
-class Protocol(msgspec.Struct, frozen=True, kw_only=True):
-    """One protocol: whole answers and streams."""
-
-    whole: Callable[[Said], dict[str, Any]]
-    frames: Frames
-    headers: Headers = behaviours.EVENTS
-
-
-class Tongue(msgspec.Struct, frozen=True, kw_only=True):
-    """How a type of provider is set up, and how it answers."""
-
-    type: str
-    model: str
-    path: str = ""
-    """What its address ends with."""
-    settings: Mapping[str, Any] = _KEY
-    protocols: Mapping[str, Protocol]
-    """By how the path ends that is asked at; the one named by nothing is for all the others."""
-    failure: Callable[[str], dict[str, Any]]
-    """The body of an error that has this sentence."""
-    thinks: bool = True
-
-    def says(self, said: Said) -> Behaviour:
-        """The answer, whole or streamed, in the protocol that is asked for."""
-
-        async def behave(conversation: Conversation) -> None:
-            path = conversation.request.path.partition("?")[0]
-            spoken = next(one for ending, one in self.protocols.items() if path.endswith(ending))
-            if self._streams(conversation):
-                await stream(*spoken.frames(said), headers=spoken.headers)(conversation)
-            else:
-                await answer(spoken.whole(said))(conversation)
-
-        return behave
-
-    @staticmethod
-    def _streams(conversation: Conversation) -> bool:
-        path = conversation.request.path
-        return "stream" in path.rpartition("/")[2] or conversation.request.json.get("stream") is True
-
-    def refuses(self, status: int, message: str, headers: Headers = ()) -> Behaviour:
-        return answer(self.failure(message), status=status, headers=[*JSON, *headers])
-
-
-# -- OpenAI's chat completions, and who follows them -----------------------------------------------------------------
-
-
-def _finish(said: Said) -> str:
-    return said.word("stop", "tool_calls", "length")
-
-
-def _tool_calls(said: Said) -> list[dict[str, Any]]:
-    return [
-        behaviours.tool_call(name, json.dumps(given, ensure_ascii=False), identifier=identifier)
-        for identifier, name, given in said.calls
-    ]
-
-
-def _completion(thinks: Callable[[str], dict[str, Any]]) -> Callable[[Said], dict[str, Any]]:
-    def whole(said: Said) -> dict[str, Any]:
-        made = behaviours.completion(
-            said.text or None, tokens=said.tokens, finish=_finish(said), tool_calls=_tool_calls(said)
-        )
-        if said.thought:
-            made["choices"][0]["message"] |= thinks(said.thought)
-        return made
-
-    return whole
-
-
-def _chunks(thinks: Callable[[str], dict[str, Any]]) -> Frames:
-    def frames(said: Said) -> Sequence[bytes]:
-        chunk = behaviours.openai_chunk
-        made = [chunk({"role": "assistant", "content": ""})]
-        if said.thought:
-            made.append(chunk({"content": None, **thinks(said.thought)}))
-        made += [chunk({"content": text}) for text in said.texts]
-        for slot, call in enumerate(_tool_calls(said)):
-            arguments: str = call["function"]["arguments"]
-            begun = {**call, "index": slot, "function": {**call["function"], "arguments": ""}}
-            made.append(chunk({"tool_calls": [begun]}))
-            for piece in (arguments[:3], arguments[3:]):
-                made.append(chunk({"tool_calls": [{"index": slot, "function": {"arguments": piece}}]}))
-        made.append(chunk({}, finish=_finish(said)))
-        made.append(chunk(None, usage=behaviours.openai_usage(*said.tokens)))
-        return [*made, behaviours.OPENAI_DONE]
-
-    return frames
-
-
-def _nothing(thought: str) -> dict[str, Any]:
-    return {}
-
-
-def _reasoning_content(thought: str) -> dict[str, Any]:
-    return {"reasoning_content": thought}
-
-
-def _details(thought: str) -> dict[str, Any]:
-    detail = {"type": "reasoning.text", "text": thought, "signature": SIGNATURE, "format": "anthropic-claude-v1"}
-    return {"reasoning": thought, "reasoning_details": [{**detail, "index": 0}]}
-
-
-def _chat(thinks: Callable[[str], dict[str, Any]] = _nothing) -> Protocol:
-    return Protocol(whole=_completion(thinks), frames=_chunks(thinks))
-
-
-# -- OpenAI's Responses ----------------------------------------------------------------------------------------------
-
-
-def _items(said: Said) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = []
-    if said.thought:
-        summary = [{"type": "summary_text", "text": said.thought}]
-        items.append({"id": "rs_1", "type": "reasoning", "summary": summary, "encrypted_content": SIGNATURE})
-    if said.texts:
-        items.append(responses.message(said.text))
-    for place, (identifier, name, given) in enumerate(said.calls):
-        call = responses.function_call(name, json.dumps(given, ensure_ascii=False), call_id=identifier)
-        items.append({**call, "id": f"fc_{place}"})
-    return items
-
-
-def _ended(said: Said) -> dict[str, Any]:
-    if not said.cut:
-        return {"usage": responses.usage(*said.tokens)}
-    cut = {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
-    return {"usage": responses.usage(*said.tokens), **cut}
-
-
-def _response(said: Said) -> dict[str, Any]:
-    return responses.response(*_items(said), **_ended(said))
-
-
-def _response_frames(said: Said) -> Sequence[bytes]:
-    told: list[tuple[str, dict[str, Any]]] = [
-        ("response.created", {"response": responses.response(status="in_progress", usage=None)})
-    ]
-    for place, item in enumerate(_items(said)):
-        at = {"output_index": place}
-        inner = {**at, "item_id": item["id"]}
-        match item["type"]:
-            case "message":
-                part: dict[str, Any] = {"type": "output_text", "text": "", "annotations": []}
-                told.append(("response.output_item.added", {**at, "item": {**item, "content": []}}))
-                told.append(("response.content_part.added", {**inner, "content_index": 0, "part": part}))
-                told += [
-                    ("response.output_text.delta", {**inner, "content_index": 0, "delta": text, "logprobs": []})
-                    for text in said.texts
-                ]
-                told.append(("response.output_text.done", {**inner, "content_index": 0, "text": said.text}))
-            case "function_call":
-                told.append(("response.output_item.added", {**at, "item": {**item, "arguments": ""}}))
-                told.append(("response.function_call_arguments.delta", {**inner, "delta": item["arguments"]}))
-                told.append(("response.function_call_arguments.done", {**inner, "arguments": item["arguments"]}))
-            case _:
-                told.append(("response.output_item.added", {**at, "item": {**item, "summary": []}}))
-                summed = {**inner, "summary_index": 0}
-                told.append(("response.reasoning_summary_text.delta", {**summed, "delta": said.thought}))
-                told.append(("response.reasoning_summary_text.done", {**summed, "text": said.thought}))
-        told.append(("response.output_item.done", {**at, "item": item}))
-    ends = "response.incomplete" if said.cut else "response.completed"
-    told.append((ends, {"response": _response(said)}))
-    return [event(kind, sequence_number=number, **fields) for number, (kind, fields) in enumerate(told)]
-
 
 # -- Anthropic -------------------------------------------------------------------------------------------------------
 
@@ -233,6 +42,8 @@ def _message_frames(said: Said) -> Sequence[bytes]:
     start = {**behaviours.anthropic_message(None, tokens=(said.tokens[0], 1)), "stop_reason": None}
     made = [event("message_start", message=start), event("ping")]
     for place, block in enumerate(_blocks(said)):
+        begun: dict[str, Any]
+        deltas: list[dict[str, Any]]
         match block["type"]:
             case "text":
                 begun, deltas = {**block, "text": ""}, [{"type": "text_delta", "text": text} for text in said.texts]
@@ -371,7 +182,7 @@ def _cohere(said: Said) -> dict[str, Any]:
         content.append({"type": "text", "text": said.text})
     message: dict[str, Any] = {"role": "assistant", "content": content}
     if said.calls:
-        message["tool_calls"] = _tool_calls(said)
+        message["tool_calls"] = tool_calls(said)
     return {"id": "c1", "finish_reason": _cohere_reason(said), "message": message, "usage": _cohere_usage(said)}
 
 
@@ -384,7 +195,7 @@ def _cohere_frames(said: Said) -> Sequence[bytes]:
         made.append(event("content-start", index=place, delta=begun))
         made += [event("content-delta", index=place, delta={"message": {"content": {kind: one}}}) for one in pieces]
         made.append(event("content-end", index=place))
-    for place, call in enumerate(_tool_calls(said)):
+    for place, call in enumerate(tool_calls(said)):
         arguments: str = call["function"]["arguments"]
         begun_call = {**call, "function": {**call["function"], "arguments": ""}}
         made.append(event("tool-call-start", index=place, delta={"message": {"tool_calls": begun_call}}))
@@ -440,41 +251,47 @@ _AWS: Final = {
 }
 
 
-_RESPONSES: Final = Protocol(whole=_response, frames=_response_frames)
-
-
 def _alone(protocol: Protocol) -> Mapping[str, Protocol]:
     return MappingProxyType({"": protocol})
 
 
-def _openai(kind: str, thinks: Callable[[str], dict[str, Any]] = _nothing, **more: Any) -> Tongue:
+def _openai(
+    kind: str,
+    thinks: Callable[[str], dict[str, Any]] = nothing,
+    *,
+    path: str = "/v1",
+    settings: Mapping[str, Any] = KEY,
+) -> Tongue:
     return Tongue(
         type=kind,
         model="upstream-model",
-        protocols={"/responses": _RESPONSES, "": _chat(thinks)},
+        protocols={"/responses": RESPONSES, "": chat(thinks)},
         failure=behaviours.openai_error,
-        **{"path": "/v1", "thinks": thinks is not _nothing, **more},
+        path=path,
+        settings=settings,
+        thinks=thinks is not nothing,
     )
 
 
-def _google(**more: Any) -> Tongue:
+def _google(settings: Mapping[str, Any] = KEY) -> Tongue:
     spoken = Protocol(whole=_generated, frames=_generated_frames)
     return Tongue(
         type="google",
         model="gemini-2.5-flash",
         protocols=_alone(spoken),
         failure=_google_failure,
-        **{"path": "/v1beta", **more},
+        path="/v1beta",
+        settings=settings,
     )
 
 
 TONGUES: Final[Mapping[str, Tongue]] = {
     "openai": _openai("openai"),
-    "openai_responses": _openai("openai", settings={**_KEY, "options": {"api": "responses"}}, thinks=True),
+    "openai_responses": _openai("openai", reasoning_content, settings={**KEY, "options": {"api": "responses"}}),
     "azure": _openai("azure", path=""),
-    "deepseek": _openai("deepseek", _reasoning_content),
+    "deepseek": _openai("deepseek", reasoning_content),
     "mistral": _openai("mistral"),
-    "openrouter": _openai("openrouter", _details),
+    "openrouter": _openai("openrouter", details),
     "anthropic": Tongue(
         type="anthropic",
         model="claude-sonnet-4-5",
@@ -483,7 +300,7 @@ TONGUES: Final[Mapping[str, Tongue]] = {
         failure=_anthropic_failure,
     ),
     "google": _google(),
-    "vertex": _google(settings={**_KEY, "options": {"project": "acme", "location": "europe-west4"}}),
+    "vertex": _google({**KEY, "options": {"project": "acme", "location": "europe-west4"}}),
     "bedrock": Tongue(
         type="bedrock",
         model="anthropic.claude-sonnet-4-5-20250929-v1:0",
@@ -501,8 +318,8 @@ TONGUES: Final[Mapping[str, Tongue]] = {
         type="ollama",
         model="llama3.2",
         protocols={
-            "/completions": _chat(),
-            "/responses": _RESPONSES,
+            "/completions": chat(),
+            "/responses": RESPONSES,
             "": Protocol(whole=_ollama, frames=_ollama_frames, headers=_NDJSON),
         },
         failure=_ollama_failure,

@@ -28,6 +28,7 @@ INNER = {"x-inner": "kept", "x-request-cost": "none"}
 """Headers of the application's own."""
 
 Handler = Callable[[Request], Any]
+_PATHS = ("/do", "/v1/do", "/oai/v1/do", "/anthropic/v1/do", CHAT, NATIVE_CHAT)
 
 
 class Bare:
@@ -48,7 +49,7 @@ class Bare:
                 Route("/stream", self._stream, methods=METHODS),
                 Route("/health", _plain, methods=METHODS),
                 WebSocketRoute("/socket", self._socket),
-                *(Route(path, handler, methods=METHODS) for path in ("/do", "/v1/do", "/oai/v1/do", CHAT, NATIVE_CHAT)),
+                *(Route(path, handler, methods=METHODS) for path in _PATHS),
             ],
             middleware=list(inside),
             lifespan=self._lifespan,

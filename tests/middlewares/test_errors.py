@@ -19,7 +19,7 @@ from tests.harness.logs import logging_to
 from tests.harness.services import KEY, PROVIDER_KEY, Parts, Written
 from tests.middlewares.bare import Bare, Handler, exchange
 
-DIALECTS = {"openai": "/oai/v1/do", "native": "/v1/do"}
+DIALECTS = {"anthropic": "/anthropic/v1/do", "openai": "/oai/v1/do", "native": "/v1/do"}
 INSIDE = "postgres://admin:hunter22@10.0.0.7/ledger"
 """What an exception of the inside says."""
 

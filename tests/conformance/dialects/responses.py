@@ -195,6 +195,15 @@ def same(said: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in said.items() if name not in ("id", "previous_response_id")}
 
 
+def names(said: dict[str, Any]) -> list[str]:
+    """Of the answer and of the one that it rests on."""
+    if is_object(said.get("response")):
+        return names(said["response"])
+    if said.get("object") != "response":
+        return []
+    return [said[name] for name in ("id", "previous_response_id") if said.get(name) is not None]
+
+
 def ends(frame: Frame) -> bool:
     return frame.data.startswith("{") and frame.json.get("type") in ("response.completed", "response.incomplete")
 
@@ -210,16 +219,25 @@ def failure(found: Sequence[Frame]) -> tuple[int, frozenset[Code]] | None:
     return len(found), refusals.BROKEN
 
 
-_PASSING: Final = Passing(renamed=renamed, same=same, ends=ends, failure=failure)
+_PASSING: Final = Passing(renamed=renamed, same=same, ends=ends, failure=failure, names=names)
+_ABOUT: Final = f"{_PATHS['chat']}/{{response_id}}"
+_SURFACES: Final = {
+    "openai/responses": _PATHS["chat"],
+    "openai/input_tokens": _PATHS["count_tokens"],
+    "openai/responses/retrieve": _ABOUT,
+    "openai/responses/delete": _ABOUT,
+    "openai/responses/cancel": f"{_ABOUT}/cancel",
+    "openai/responses/input_items": f"{_ABOUT}/input_items",
+}
 
 CLIENT: Final = Client(
     name="responses",
     title="OpenAI Responses",
-    surfaces={"openai/responses": _PATHS["chat"], "openai/input_tokens": _PATHS["count_tokens"]},
+    surfaces=_SURFACES,
     operations=_PATHS,
     write=write,
     read=read,
     tells=tells,
     turn=turn,
-    passing={"openai/responses": _PASSING, "openai/input_tokens": _PASSING},
+    passing=dict.fromkeys(_SURFACES, _PASSING),
 )

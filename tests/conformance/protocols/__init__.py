@@ -12,6 +12,7 @@ from tests.conformance.protocols import (
     openai_chat,
     openai_completions,
     openai_embeddings,
+    openai_kept,
     openai_rerank,
     openai_responses,
 )
@@ -21,6 +22,8 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
     openai_completions.PROTOCOL,
     openai_embeddings.PROTOCOL,
     openai_responses.PROTOCOL,
+    openai_kept.CALLS,
+    openai_kept.ANSWERS,
     openai_rerank.PROTOCOL,
     anthropic.PROTOCOL,
     bedrock.PROTOCOL,

@@ -16,13 +16,15 @@ _BY_OPTIONS: Final = frozenset({"openai", "azure"})
 
 
 _KEPT: Final = ("background", "previous_response_id")
-"""What rests on an answer that the provider keeps, whose name only the gateway that gave it can read."""
+
+
+def is_kept(one: Recorded) -> bool:
+    """Whether a call has to do with an answer that the provider keeps: those are a protocol of their own."""
+    return any(one.request_json.get(name) for name in _KEPT)
 
 
 def operation(one: Recorded) -> str | None:
-    if not cases.asks(one, *_OPERATIONS) or any(one.request_json.get(name) for name in _KEPT):
-        return None
-    return _OPERATIONS[upstream(one)]
+    return None if not cases.asks(one, *_OPERATIONS) or is_kept(one) else _OPERATIONS[upstream(one)]
 
 
 def provider(one: Recorded) -> str:

@@ -58,7 +58,7 @@ def _told(answer: dict[str, Any]) -> Told:
     choice.finish = "tool_calls" if choice.tools else "stop"
     if answer["status"] == "incomplete":
         choice.finish = _FINISHES.get(inner(answer, "incomplete_details").get("reason", ""), "length")
-    return Told(choices={0: choice}, tokens=_tokens(answer.get("usage")))
+    return Told(choices={0: choice}, tokens=tokens(answer.get("usage")))
 
 
 def _add(choice: Choice, item: dict[str, Any]) -> None:
@@ -89,7 +89,8 @@ def _say(choice: Choice, part: dict[str, Any]) -> None:
             choice.citations.append(Cited(url=note["url"], title=note.get("title"), start=start, end=end))
 
 
-def _tokens(usage: dict[str, Any] | None) -> Tokens | None:
+def tokens(usage: dict[str, Any] | None) -> Tokens | None:
+    """Those of an answer; None where it has not said."""
     if usage is None:
         return None
     of_input, of_output = inner(usage, "input_tokens_details"), inner(usage, "output_tokens_details")

@@ -205,6 +205,26 @@ def test_a_call_that_goes_on_after_its_end_is_a_broken_answer() -> None:
     assert caught.value.code is Code.UPSTREAM_SHAPE_MISMATCH
 
 
+def test_the_signature_of_a_call_waits_for_its_end() -> None:
+    """It may come while calls are still side by side, and ends none of them."""
+    signed = Reasoning(signature="sig", provider="google", signs="call", call_id="a")
+    found = frames(
+        ToolCall(0, "a", "f", '{"x":'),
+        ToolCall(1, "b", "g", "{"),
+        signed,
+        ToolCall(0, "", "", "1}"),
+        ToolCall(1, "", "", "}"),
+    )
+    in_order(found)
+    first, second, thought = put_together(found)
+    assert isinstance(first, answers.AnsweredToolUse)
+    assert isinstance(second, answers.AnsweredToolUse)
+    assert (bytes(first.input), bytes(second.input)) == (b'{"x":1}', b"{}")
+    assert isinstance(thought, answers.AnsweredThinking)
+    wanted = ReasoningPart(signature="sig", provider="google", signs="call", call_id="a")
+    assert parts(thought.thinking, thought.signature, "", []) == (wanted,)
+
+
 def test_a_call_without_an_id_gets_one() -> None:
     (first, second) = called(ToolCall(3, "", "f", "{}"), ToolCall(5, "", "g", "{}"))
     assert first[0] != second[0]

@@ -105,7 +105,6 @@ def test_every_choice_of_tools(given: Any, choice: ToolChoice | None, parallel: 
     [
         ({}, None),
         ({"thinking": {"type": "disabled"}}, ReasoningRequest(effort="none")),
-        ({"thinking": {"type": "disabled"}, "output_config": {"effort": "max"}}, ReasoningRequest(effort="none")),
         (
             {"thinking": {"type": "enabled", "budget_tokens": 2000}},
             ReasoningRequest(budget_tokens=2000, summary="auto"),
@@ -120,6 +119,21 @@ def test_every_choice_of_tools(given: Any, choice: ToolChoice | None, parallel: 
 )
 def test_thinking_is_reasoning(given: dict[str, Any], meant: ReasoningRequest | None) -> None:
     assert canonical(**given).reasoning == meant
+
+
+@pytest.mark.parametrize(
+    ("thinking", "meant"),
+    [
+        ({"type": "disabled"}, ReasoningRequest(effort="none")),
+        ({"type": "enabled", "budget_tokens": 2000}, ReasoningRequest(budget_tokens=2000, summary="auto")),
+    ],
+    ids=["none", "a budget"],
+)
+def test_an_effort_beside_another_measure_of_thinking_is_anthropic_s_alone(
+    thinking: dict[str, Any], meant: ReasoningRequest
+) -> None:
+    chat = canonical(thinking=thinking, output_config={"effort": "max"})
+    assert (chat.reasoning, chat.unknown) == (meant, ("output_config.effort",))
 
 
 def test_a_schema_is_kept_to_wherever_it_stands() -> None:
