@@ -20,7 +20,7 @@ from scaigrid.dialects.anthropic_shapes import AnthropicCounted, AnthropicReques
 from scaigrid.dialects.faults import Harmless
 from scaigrid.dialects.forms import Form, every_fault, invalid, members, once
 from scaigrid.dialects.headers import JSON, limit_headers
-from scaigrid.errors import GatewayError
+from scaigrid.errors import Code, Detail, GatewayError
 from scaigrid.timestamps import iso
 from scaigrid.types import Chat, Operation
 
@@ -58,6 +58,16 @@ _TYPES: Final[Mapping[int, str]] = {
     504: "timeout_error",
 }
 """Anthropic's word for an error, by its status."""
+_FIELDS: Final[Mapping[str, str]] = {
+    "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
+    "reasoning": "thinking",
+    "reasoning.budget_tokens": "thinking.budget_tokens",
+    "reasoning.effort": "output_config.effort",
+    "response_format": "output_config.format",
+    "stop": "stop_sequences",
+    "user": "metadata.user_id",
+}
+"""How clients of this dialect call what a provider has no word for."""
 
 
 class Anthropic:
@@ -149,6 +159,8 @@ def _count(body: bytes, found: Mapping[str, msgspec.Raw]) -> Call:
 
 def _error_body(error: GatewayError, request_id: str) -> bytes:
     message, details = error.message, error.details
+    if error.code is Code.UNSUPPORTED_BY_MODEL:
+        details = tuple([Detail(_FIELDS.get(one.field, one.field), one.message) for one in details])
     if details:
         first, *others = details
         # Clients of this dialect show the message alone.

@@ -276,6 +276,12 @@ def test_an_answer_of_another_form_is_a_mismatch(call: Call, body: bytes) -> Non
     assert failure(pipe(call), [body])[1].code is Code.UPSTREAM_SHAPE_MISMATCH
 
 
+@pytest.mark.parametrize("body", [b'{"id":"chatcmpl-1","choices":[]}', b'{"id":"resp_1","output":null}'])
+def test_an_answer_without_output_is_none(body: bytes) -> None:
+    """Clients read it without a look whether it is there."""
+    assert failure(pipe(asked()), [body])[1].code is Code.UPSTREAM_SHAPE_MISMATCH
+
+
 def test_an_error_in_an_answer_of_200_is_told() -> None:
     body = b'{"error":{"message":"Oops","code":"insufficient_quota"}}'
     assert failure(pipe(), [body])[1].code is Code.BACKEND_ERROR

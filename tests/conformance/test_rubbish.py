@@ -95,7 +95,7 @@ def asked(outside: Outside, provider: str, client: Client, behaviour: Behaviour,
         stability.options(provider),
         stability.MODEL,
     )
-    return outside.ask(question, behaviour)
+    return outside.ask(question, behaviour, once=False)
 
 
 def fault(outside: Outside, client: Client, played: Played, slug: str, *, streams: bool) -> str | None:

@@ -17,6 +17,10 @@ from tests.scaigrid.api.validators import faults
 
 OTHERWISE: Mapping[str, tuple[int, str]] = {
     "POST /v1/providers/{id}/discover": (502, "the provider of the example is not there"),
+    **{
+        f"{asked} /oai/v1/responses/{{response_id}}{more}": (404, "a name is signed, and a made-up one leads nowhere")
+        for asked, more in (("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("GET", "/input_items"))
+    },
     "GET /docs/assets/{name}": (404, "a name has the digest of its content in it; the browser's test asks for each"),
 }
 """Operations that answer something else here, each with its reason."""

@@ -46,6 +46,7 @@ BEYOND = {
     (r"core_permissions\[\d+\]", "must be one of .*"): "the permissions of a tenant's administrator, which may grow",
     (r"scopes\[\d+\]", "must be a permission of a module or one of .*"): "modules have permissions of their own",
     ("scopes|models|addresses", "must (be among|lie in) .*"): "a key gives away no more than it has",
+    (r"(options|credentials)\..*", ".*"): "what a provider can be told depends on its type",
     ("targets", "must have at least one backend"): "of the route of a model that is not disabled",
 }
 """By the field and the words of a detail, both regular expressions: what sounds as a schema does and is none of it."""

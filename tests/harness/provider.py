@@ -96,8 +96,9 @@ class Conversation:
         self.complete = True
 
     async def chunk(self, data: bytes) -> None:
-        """One chunk of a body that was announced as `transfer-encoding: chunked`."""
-        await self.write(b"%x\r\n%b\r\n" % (len(data), data))
+        """One chunk of a body that was announced as `transfer-encoding: chunked`; one without a byte would be its end."""
+        if data:
+            await self.write(b"%x\r\n%b\r\n" % (len(data), data))
 
     async def end(self) -> None:
         """The end of such a body."""

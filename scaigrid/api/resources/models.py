@@ -70,7 +70,8 @@ class ModelGiven(RequestShape):
     """Put ahead of the caller's messages."""
     on_unsupported: OnUnsupported = "refuse"
     """A field that a backend's provider has no word for: `refuse` answers UNSUPPORTED_BY_MODEL and names it.
-    `drop_with_header` leaves it out, where it only shapes the answer, and names it in `x-scaigrid-dropped`."""
+    `drop_with_header` leaves it out, where it only shapes the answer, and names it in `x-scaigrid-dropped`.
+    Either way `user` is left out and named: it changes no answer."""
     metadata: Annotated[
         dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]], Meta(max_length=64)
     ] = {}  # noqa: RUF012 - likewise

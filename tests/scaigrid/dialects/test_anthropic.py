@@ -143,6 +143,14 @@ def test_blocks_of_any_kind_are_understood_or_refused(blocks: list[Any], role: s
 # -- errors ----------------------------------------------------------------------------------------------------------
 
 
+def test_what_a_provider_has_no_word_for_is_named_in_the_callers_own() -> None:
+    names = ("reasoning.budget_tokens", "stop", "top_k")
+    error = GatewayError(Code.UNSUPPORTED_BY_MODEL, details=tuple([Detail(name, "is not had") for name in names]))
+    told = json.loads(DIALECT.error(error, "req_1")[1])["error"]
+    assert [one["field"] for one in told["details"]] == ["thinking.budget_tokens", "stop_sequences", "top_k"]
+    assert "thinking.budget_tokens" in told["message"]
+
+
 def test_an_error_is_in_anthropics_shape() -> None:
     details = (Detail("max_tokens", "is required"), Detail("model", "is required"))
     headers, body = DIALECT.error(GatewayError(Code.VALIDATION_ERROR, details=details), "req_1")

@@ -54,7 +54,11 @@ async def test_a_provider_says_which_models_it_has_and_we_which_of_them_are_used
 async def test_the_simulator_has_models_too(plane: ControlPlane) -> None:
     of = await provider(plane)
     found = await plane.ask("POST", f"/v1/providers/{of['id']}/discover", who="super")
-    assert {item["model"] for item in found.json["data"]["items"]} == {"simulated-chat-1", "simulated-embed-1"}
+    assert {item["model"] for item in found.json["data"]["items"]} == {
+        "simulated-chat-1",
+        "simulated-embed-1",
+        "simulated-rerank-1",
+    }
 
 
 async def test_a_provider_that_refuses_is_a_failure_of_discovery_and_tells_no_credential(
