@@ -9,7 +9,7 @@ from adapters.wire import is_list, is_object
 from scaigrid.adapter import DROPPABLE, Outgoing
 from scaigrid.call import Call
 from scaigrid.errors import Code, Detail, GatewayError
-from scaigrid.types import Chat, Embed, Message, ReasoningRequest, Rerank, TextPart
+from scaigrid.types import Chat, Effort, Embed, Message, ReasoningRequest, Rerank, TextPart
 
 NEVER_DEFAULTED: Final = frozenset({"model", "messages", "input", "stream", "stream_options", "n"})
 """What no `default_params` may set: it is the caller's to say, and the reservation was made for what was said."""
@@ -70,6 +70,19 @@ def rerank(call: Call, outgoing: Outgoing) -> Rerank:
         raise unsupported(*unknown)
     changes = _defaults(call, asked, outgoing, _RERANK)
     return msgspec.structs.replace(asked, **changes) if changes else asked
+
+
+def effort_of(wish: ReasoningRequest) -> Effort | None:
+    """How much to think, for a provider that knows no budget: the effort, or the one that a budget stands for."""
+    if wish.budget_tokens is None:
+        return wish.effort
+    if wish.budget_tokens == 0:
+        return "none"
+    return next((word for most, word in _EFFORTS if wish.budget_tokens <= most), "high")
+
+
+_EFFORTS: Final[tuple[tuple[int, Effort], ...]] = ((4_096, "low"), (16_384, "medium"))
+"""The largest budget, in tokens, that an effort stands for; any above is high."""
 
 
 def unsupported(*fields: str) -> GatewayError:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from adapters.asked import invalid, unsupported
+from adapters.asked import effort_of, invalid, unsupported
 from adapters.wire import present
 from scaigrid.types import Chat, ReasoningRequest
 
@@ -95,7 +95,7 @@ def _is_adaptive(model: str) -> bool:
 
 
 def _nova(asked: ReasoningRequest, _chat: Chat, _model: str) -> Fields:
-    if asked.effort == "none":
+    if effort_of(asked) == "none":
         return {"reasoningConfig": {"type": "disabled"}}
     effort = _effort(asked)
     return {} if effort is None else {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": effort}}
@@ -105,7 +105,7 @@ def _by_effort(field: str) -> Callable[[ReasoningRequest, Chat, str], Fields]:
     """Models that take an effort under the name `field`, and always think."""
 
     def said(asked: ReasoningRequest, _chat: Chat, _model: str) -> Fields:
-        if asked.effort == "none":
+        if effort_of(asked) == "none":
             raise unsupported("reasoning.effort")
         return present({field: _effort(asked)})
 
@@ -113,9 +113,8 @@ def _by_effort(field: str) -> Callable[[ReasoningRequest, Chat, str], Fields]:
 
 
 def _effort(asked: ReasoningRequest) -> str | None:
-    if asked.budget_tokens is not None:
-        raise unsupported("reasoning.budget_tokens")
-    return None if asked.effort is None else _EFFORTS[asked.effort]
+    wanted = effort_of(asked)
+    return None if wanted is None else _EFFORTS[wanted]
 
 
 # -- the table -------------------------------------------------------------------------------------------------------

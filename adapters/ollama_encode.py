@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from adapters.asked import invalid, merged, unsupported
+from adapters.asked import effort_of, invalid, merged, unsupported
 from adapters.wire import is_object, present
 from scaigrid.types import (
     CalledTool,
@@ -96,14 +96,14 @@ def _refuse(asked: Chat) -> None:
         "user": asked.user is not None,
         "parallel_tool_calls": asked.parallel_tool_calls is False,
         "tool_choice": choice is not None and (choice.mode == "required" or choice.name is not None),
-        "reasoning.budget_tokens": asked.reasoning is not None and asked.reasoning.budget_tokens is not None,
     }
     if any(said.values()):
         raise unsupported(*(name for name, given in said.items() if given))
 
 
 def _think(asked: ReasoningRequest | None) -> bool | str | None:
-    return None if asked is None or asked.effort is None else _EFFORTS[asked.effort]
+    wanted = None if asked is None else effort_of(asked)
+    return None if wanted is None else _EFFORTS[wanted]
 
 
 def _format(asked: ResponseFormat | None) -> str | Block | None:

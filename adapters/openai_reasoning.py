@@ -1,14 +1,15 @@
 """How much a model is to think, in the words of each provider of the OpenAI protocol.
 
-An effort beyond the ends of a provider's scale is the end of it. How a provider sums its reasoning up is a hint that
-chat completions have no word for. Qwen knows no efforts but a budget of tokens: it gets the share of the output bound
-that the effort stands for, and where there is no bound it thinks as much as it likes.
+An effort beyond the ends of a provider's scale is the end of it, and where there are efforts alone a budget is told as
+one. How a provider sums its reasoning up is a hint that chat completions have no word for. Qwen knows no efforts but a
+budget of tokens: it gets the share of the output bound that the effort stands for, and where there is no bound it
+thinks as much as it likes.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from adapters.asked import unsupported
+from adapters.asked import effort_of, unsupported
 from adapters.endpoints import Asks, Endpoint
 from adapters.wire import present
 from scaigrid.types import Chat, ReasoningRequest
@@ -26,7 +27,6 @@ def asking(asked: Chat, row: Endpoint) -> dict[str, Any]:
 
 
 def _effort(wish: ReasoningRequest, _bound: int | None, row: Endpoint) -> dict[str, Any]:
-    _no_budget(wish)
     return {"reasoning_effort": _own_effort(wish, row)}
 
 
@@ -37,9 +37,8 @@ def _thinking(wish: ReasoningRequest, _bound: int | None, _row: Endpoint) -> dic
 
 
 def _thinking_effort(wish: ReasoningRequest, _bound: int | None, row: Endpoint) -> dict[str, Any]:
-    _no_budget(wish)
     said: dict[str, Any] = {"thinking": {"type": _switched(wish)}}
-    return said if wish.effort == "none" else said | {"reasoning_effort": _own_effort(wish, row)}
+    return said if effort_of(wish) == "none" else said | {"reasoning_effort": _own_effort(wish, row)}
 
 
 def _reasoning(wish: ReasoningRequest, _bound: int | None, row: Endpoint) -> dict[str, Any]:
@@ -70,16 +69,11 @@ _ASKS: Final[Mapping[Asks, Callable[[ReasoningRequest, int | None, Endpoint], di
 
 
 def _own_effort(wish: ReasoningRequest, row: Endpoint) -> str:
-    effort = row.efforts.get(wish.effort or "")
-    if effort is None:
-        raise unsupported("reasoning.effort")
-    return effort
-
-
-def _no_budget(wish: ReasoningRequest) -> None:
-    if wish.budget_tokens is not None:
-        raise unsupported("reasoning.budget_tokens")
+    own = row.efforts.get(effort_of(wish) or "")
+    if own is None:
+        raise unsupported("reasoning.effort" if wish.budget_tokens is None else "reasoning.budget_tokens")
+    return own
 
 
 def _switched(wish: ReasoningRequest) -> str:
-    return "disabled" if wish.effort == "none" else "enabled"
+    return "disabled" if effort_of(wish) == "none" else "enabled"

@@ -11,9 +11,7 @@ so), and reasoning that another provider made. What else cannot be said is refus
 import re
 from typing import Any, Final
 
-import msgspec
-
-from adapters.asked import merged, unsupported
+from adapters.asked import effort_of, merged, unsupported
 from adapters.endpoints import Endpoint
 from adapters.openai_messages import data_url
 from adapters.wire import present
@@ -95,14 +93,13 @@ _COUNTED: Final = frozenset(
 
 def size(asked: Chat, row: Endpoint, model: str) -> dict[str, Any]:
     """The body of the question how many tokens a chat has: what shapes its answer alone is left out."""
-    wish = asked.reasoning
     counted = Chat(
         messages=asked.messages,
         tools=asked.tools,
         tool_choice=asked.tool_choice,
         parallel_tool_calls=asked.parallel_tool_calls,
         response_format=asked.response_format,
-        reasoning=None if wish is None else msgspec.structs.replace(wish, budget_tokens=None),
+        reasoning=asked.reasoning,
         provider_options=asked.provider_options,
     )
     return {name: value for name, value in chat(counted, row, model, stream=False).items() if name in _COUNTED}
@@ -117,7 +114,6 @@ def _refuse(asked: Chat) -> None:
         # A penalty of nothing is none.
         "presence_penalty": bool(asked.presence_penalty),
         "frequency_penalty": bool(asked.frequency_penalty),
-        "reasoning.budget_tokens": asked.reasoning is not None and asked.reasoning.budget_tokens is not None,
     }
     if any(said.values()):
         raise unsupported(*(name for name, given in said.items() if given))
@@ -125,7 +121,7 @@ def _refuse(asked: Chat) -> None:
 
 def _reasoning(asked: Chat) -> dict[str, Any] | None:
     wish = asked.reasoning
-    return None if wish is None else present({"effort": wish.effort, "summary": wish.summary}) or None
+    return None if wish is None else present({"effort": effort_of(wish), "summary": wish.summary}) or None
 
 
 def _include(asked: Chat, model: str) -> list[str]:

@@ -155,10 +155,13 @@ class ResponseFormat(msgspec.Struct, frozen=True, kw_only=True):
     strict: bool | None = None
 
 
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
 class ReasoningRequest(msgspec.Struct, frozen=True, kw_only=True):
     """How much the model should think: by `effort` or by `budget_tokens`, whichever the caller gave."""
 
-    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    effort: Effort | None = None
     budget_tokens: int | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None
     """How the provider sums its reasoning up for the reader, where it does. A hint."""

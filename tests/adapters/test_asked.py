@@ -168,3 +168,19 @@ def test_defaults_alone_are_what_the_operator_asks_of_a_call_that_is_passed_thro
     with pytest.raises(GatewayError) as caught:
         asked.defaulted(call, silent, outgoing(defaults={"logit_bias": {}}))
     assert caught.value.code is Code.UNSUPPORTED_BY_MODEL
+
+
+@pytest.mark.parametrize(
+    ("wish", "meant"),
+    [
+        (ReasoningRequest(), None),
+        (ReasoningRequest(effort="xhigh"), "xhigh"),
+        (ReasoningRequest(budget_tokens=0), "none"),
+        (ReasoningRequest(budget_tokens=4096), "low"),
+        (ReasoningRequest(budget_tokens=4097), "medium"),
+        (ReasoningRequest(budget_tokens=16_384), "medium"),
+        (ReasoningRequest(budget_tokens=31_999), "high"),
+    ],
+)
+def test_a_budget_stands_for_an_effort_where_there_are_efforts_alone(wish: ReasoningRequest, meant: str | None) -> None:
+    assert asked.effort_of(wish) == meant

@@ -72,13 +72,18 @@ def test_an_older_claude_is_given_a_part_of_the_bound() -> None:
     assert thinks(BUDGETED, max_tokens=1100, effort="low")["thinking"]["budget_tokens"] == 1024
 
 
+def test_a_budget_is_told_as_an_effort_where_there_are_efforts_alone() -> None:
+    assert thinks(NOVA, budget_tokens=2000) == thinks(NOVA, effort="low")
+    assert thinks(NOVA, budget_tokens=0) == thinks(NOVA, effort="none")
+    assert thinks("openai.gpt-oss-20b", budget_tokens=9000) == thinks("openai.gpt-oss-20b", effort="medium")
+
+
 @pytest.mark.parametrize(
     ("model", "asked", "code", "field"),
     [
         (BUDGETED, {"effort": "low", "max_tokens": 1024}, Code.VALIDATION_ERROR, "max_tokens"),
-        (NOVA, {"budget_tokens": 2000}, Code.UNSUPPORTED_BY_MODEL, "reasoning.budget_tokens"),
         ("openai.gpt-oss-20b", {"effort": "none"}, Code.UNSUPPORTED_BY_MODEL, "reasoning.effort"),
-        ("openai.gpt-oss-20b", {"budget_tokens": 9}, Code.UNSUPPORTED_BY_MODEL, "reasoning.budget_tokens"),
+        ("openai.gpt-oss-20b", {"budget_tokens": 0}, Code.UNSUPPORTED_BY_MODEL, "reasoning.effort"),
     ],
 )
 def test_what_a_maker_has_no_word_for_is_refused_by_name(

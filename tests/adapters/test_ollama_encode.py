@@ -81,12 +81,16 @@ def test_a_plain_answer_is_asked_for() -> None:
     assert said() == {"model": "m", "stream": False, "messages": [{"role": "user", "content": "Hi"}]}
 
 
+def test_a_budget_is_told_as_an_effort() -> None:
+    assert said(reasoning=ReasoningRequest(budget_tokens=5)) == said(reasoning=ReasoningRequest(effort="low"))
+
+
 def test_what_has_no_word_is_refused_by_name() -> None:
     choice = ToolChoice(mode="required")
-    fields = {"n": 2, "user": "u", "parallel_tool_calls": False, "reasoning": ReasoningRequest(budget_tokens=5)}
+    fields = {"n": 2, "user": "u", "parallel_tool_calls": False}
     assert refused(**fields, tool_choice=choice, tools=(Tool(name="a"),)) == (
         Code.UNSUPPORTED_BY_MODEL,
-        ["n", "user", "parallel_tool_calls", "tool_choice", "reasoning.budget_tokens"],
+        ["n", "user", "parallel_tool_calls", "tool_choice"],
     )
     assert refused(tool_choice=ToolChoice(name="a"), tools=(Tool(name="a"),))[1] == ["tool_choice"]
 

@@ -65,8 +65,13 @@ def test_qwen_thinks_the_share_of_the_bound_that_an_effort_stands_for() -> None:
     assert said(row("qwen"), budget_tokens=9) == {"enable_thinking": True, "thinking_budget": 9}
 
 
+def test_a_budget_is_told_as_an_effort_where_there_are_efforts_alone() -> None:
+    assert said(row("groq"), budget_tokens=9) == {"reasoning_effort": "low"}
+    assert said(row("groq"), budget_tokens=20_000) == {"reasoning_effort": "high"}
+    assert said(row("zai"), budget_tokens=0) == {"thinking": {"type": "disabled"}}
+    assert said(row("zai"), budget_tokens=9)["thinking"] == {"type": "enabled"}
+
+
 def test_a_wish_without_a_word_is_refused_by_name() -> None:
-    assert refused(row("groq"), budget_tokens=9) == ["reasoning.budget_tokens"]
-    assert refused(row("zai"), budget_tokens=9) == ["reasoning.budget_tokens"]
     assert refused(asks("nothing"), effort="low") == ["reasoning"]
     assert refused(msgspec.structs.replace(endpoints.CUSTOM, efforts={}), effort="low") == ["reasoning.effort"]

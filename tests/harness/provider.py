@@ -96,7 +96,7 @@ class Conversation:
         self.complete = True
 
     async def chunk(self, data: bytes) -> None:
-        """One chunk of a body that was announced as `transfer-encoding: chunked`; one without a byte would be its end."""
+        """One chunk of a body that was announced as `transfer-encoding: chunked`. One of no bytes would be its end."""
         if data:
             await self.write(b"%x\r\n%b\r\n" % (len(data), data))
 
