@@ -76,7 +76,7 @@ def _refuse(asked: Chat) -> None:
         # No alternatives are none.
         "top_logprobs": bool(asked.top_logprobs),
         "user": asked.user is not None,
-        "parallel_tool_calls": asked.parallel_tool_calls is False,
+        "parallel_tool_calls": asked.parallel_tool_calls is False and bool(asked.tools),
         # One tool of several cannot be named. To call the only one is to call any.
         "tool_choice": choice is not None
         and choice.name is not None

@@ -75,6 +75,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A document's part: OpenAI's, the same with an address for its content, or Mistral's."""
     audio: Literal["input_audio", "data_url", "text"] = "input_audio"
     """A sound's part: OpenAI's, the same with a data URL for the data (Qwen), or with the data alone (Mistral)."""
+    shows_results: bool = True
+    """A user's message may follow the results of tools, to show what these show: images, sound, files."""
     purposes: Mapping[str, str] = {}
     """Its own word (`input_type`) for what embeddings are for."""
     rerank_top: str = "top_n"
@@ -183,6 +185,7 @@ ROWS: Final[tuple[Endpoint, ...]] = (
         stream_usage=False,
         names_speakers=False,
         call_ids_of_nine=True,
+        shows_results=False,
         prefill="prefix",
         files="document_url",
         audio="text",

@@ -94,7 +94,7 @@ def _refuse(asked: Chat) -> None:
     said = {
         "n": asked.n != 1,
         "user": asked.user is not None,
-        "parallel_tool_calls": asked.parallel_tool_calls is False,
+        "parallel_tool_calls": asked.parallel_tool_calls is False and bool(asked.tools),
         "tool_choice": choice is not None and (choice.mode == "required" or choice.name is not None),
     }
     if any(said.values()):

@@ -65,7 +65,7 @@ def _refuse(asked: Chat, row: Endpoint) -> None:
         "stop": bool(asked.stop),
         "user": asked.user is not None,
         # Calls side by side are what a provider without a word for it allows anyway.
-        "parallel_tool_calls": asked.parallel_tool_calls is False,
+        "parallel_tool_calls": asked.parallel_tool_calls is False and bool(asked.tools),
         # A penalty of nothing is none.
         "presence_penalty": bool(asked.presence_penalty),
         "frequency_penalty": bool(asked.frequency_penalty),

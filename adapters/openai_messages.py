@@ -1,8 +1,9 @@
 """The messages of a conversation as chat completions take them, and what of earlier turns a provider wants back.
 
 Hints that change no answer and have no counterpart are left out: cache marks (prefixes are cached unasked), that a
-tool's result is an error (its text says so), and reasoning that another provider made. What cannot be said is refused
-by the path of the caller's field.
+tool's result is an error (its text says so), and reasoning that another provider made. Results of tools are texts here:
+an image in one is shown by a user's message behind the results of that turn. What cannot be said is refused by the path
+of the caller's field.
 """
 
 import hashlib
@@ -38,10 +39,38 @@ _details: Final = msgspec.json.Decoder(list[dict[str, Any]])
 
 def messages(turns: tuple[Message, ...], row: Endpoint) -> list[Block]:
     """Raises UNSUPPORTED_BY_MODEL, VALIDATION_ERROR."""
-    said = [_message(message, f"messages[{place}]", row) for place, message in enumerate(turns)]
+    said: list[Block] = []
+    shown: list[Block] = []
+    for place, message in enumerate(turns):
+        where = f"messages[{place}]"
+        if message.role == "tool" and row.shows_results:
+            shown += _shown(message, where, row)
+            told = msgspec.structs.replace(message, content=tuple(filter(_is_told, message.content)))
+            said.append(_message(told, where, row))
+            continue
+        if shown:
+            said.append({"role": "user", "content": shown})
+            shown = []
+        said.append(_message(message, where, row))
+    if shown:
+        said.append({"role": "user", "content": shown})
     if row.prefill is not None and turns and turns[-1].role == "assistant" and not turns[-1].tool_calls:
         said[-1][row.prefill] = True
     return said
+
+
+def _shown(message: Message, where: str, row: Endpoint) -> list[Block]:
+    """What a tool shows: results are texts here, so a user shows it once the results of the turn are told."""
+    shows = msgspec.structs.replace(message, role="user")
+    return [
+        _part(part, shows, f"{where}.content[{place}]", row)
+        for place, part in enumerate(message.content)
+        if not _is_told(part)
+    ]
+
+
+def _is_told(part: Part) -> bool:
+    return isinstance(part, TextPart | JsonPart | RefusalPart)
 
 
 def _message(message: Message, where: str, row: Endpoint) -> Block:

@@ -82,7 +82,8 @@ def test_every_setting_has_coheres_word_and_its_place() -> None:
 
 def test_what_has_no_word_is_refused_by_name() -> None:
     fields = {"n": 2, "top_logprobs": 3, "user": "u", "parallel_tool_calls": False}
-    assert refused(**fields) == ["n", "top_logprobs", "user", "parallel_tool_calls"]
+    assert refused(**fields) == ["n", "top_logprobs", "user"]
+    assert refused(**fields, tools=(Tool(name="f"),)) == ["n", "top_logprobs", "user", "parallel_tool_calls"]
 
 
 @pytest.mark.parametrize(

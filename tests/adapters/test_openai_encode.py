@@ -6,7 +6,7 @@ import pytest
 from adapters import endpoints
 from adapters.openai_encode import chat
 from scaigrid.errors import Code, GatewayError
-from scaigrid.types import Chat, ReasoningRequest, ResponseFormat, ToolChoice
+from scaigrid.types import Chat, ReasoningRequest, ResponseFormat, Tool, ToolChoice
 from tests.adapters.calls import user
 
 
@@ -106,6 +106,8 @@ def test_calls_side_by_side_need_no_word_where_nobody_can_forbid_them() -> None:
 
 def test_all_that_a_provider_lacks_is_named_at_once() -> None:
     asked = Chat(messages=(), top_k=1, seed=1, user="u", n=2, presence_penalty=0.0, parallel_tool_calls=False)
+    assert refused(asked, "deepseek") == ["n", "top_k", "seed", "user"]
+    asked = msgspec.structs.replace(asked, tools=(Tool(name="f"),))
     assert refused(asked, "deepseek") == ["n", "top_k", "seed", "user", "parallel_tool_calls"]
     asked = Chat(messages=(), logprobs=True, top_logprobs=2, presence_penalty=0.5)
     assert refused(asked, "groq") == ["logprobs", "top_logprobs"]

@@ -103,13 +103,35 @@ def test_a_refusal_stays_one() -> None:
     assert part(RefusalPart("No."), "assistant") == {"type": "refusal", "refusal": "No."}
 
 
-@pytest.mark.parametrize("role", ["system", "developer", "assistant", "tool"])
-@pytest.mark.parametrize("given", [ImagePart(url="https://x"), AudioPart(data="", format="wav"), FilePart(file_id="f")])
+SHOWN = [ImagePart(url="https://x"), AudioPart(data="", format="wav"), FilePart(file_id="f")]
+
+
+@pytest.mark.parametrize("role", ["system", "developer", "assistant"])
+@pytest.mark.parametrize("given", SHOWN)
 def test_only_users_show_pictures_sound_and_files(role: Role, given: Part) -> None:
     with pytest.raises(GatewayError) as caught:
         part(given, role)
     assert caught.value.code is Code.UNSUPPORTED_BY_MODEL
     assert [one.field for one in caught.value.details] == ["messages[0].content[1]"]
+
+
+@pytest.mark.parametrize("given", SHOWN)
+def test_what_a_tool_shows_a_user_shows_once_all_its_results_are_told(given: Part) -> None:
+    turns = (
+        user("Look."),
+        Message(role="assistant", tool_calls=(CalledTool("a", "f", "{}"), CalledTool("b", "f", "{}"))),
+        Message(role="tool", tool_call_id="a", content=(TextPart("one"), given)),
+        Message(role="tool", tool_call_id="b", content=(given,)),
+    )
+    said = messages(turns, row("openai"))
+    assert [one["role"] for one in said] == ["user", "assistant", "tool", "tool", "user"]
+    assert [one["content"] for one in said[2:4]] == ["one", ""]
+    assert said[4]["content"] == [part(given)] * 2
+    more = messages((*turns, Message(role="assistant", content=(TextPart("Two."),))), row("openai"))
+    assert more == [*said, {"role": "assistant", "content": "Two."}]
+    with pytest.raises(GatewayError) as caught:
+        messages(turns, row("mistral"))
+    assert fields(caught.value)[0] == "messages[2].content[1]"
 
 
 @pytest.mark.parametrize(
