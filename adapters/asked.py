@@ -78,7 +78,10 @@ def effort_of(wish: ReasoningRequest) -> Effort | None:
         return wish.effort
     if wish.budget_tokens == 0:
         return "none"
-    return next((word for most, word in _EFFORTS if wish.budget_tokens <= most), "high")
+    for most, word in _EFFORTS:
+        if wish.budget_tokens <= most:
+            return word
+    return "high"
 
 
 _EFFORTS: Final[tuple[tuple[int, Effort], ...]] = ((4_096, "low"), (16_384, "medium"))
