@@ -21,6 +21,7 @@ from adapters import (
 )
 from adapters.bedrock_families import maker
 from adapters.events import Streamed, Whole
+from adapters.translated import Translated
 from adapters.wire import encoded
 from scaigrid.adapter import (
     NO_OPTIONS,
@@ -29,8 +30,6 @@ from scaigrid.adapter import (
     Offers,
     Options,
     Outgoing,
-    Pipe,
-    Relaying,
     Target,
     UpstreamRequest,
 )
@@ -55,7 +54,7 @@ class BedrockOptions(Options):
             raise ValueError("region is no name of an AWS region")
 
 
-class Bedrock:
+class Bedrock(Translated):
     """https://bedrock-runtime.{region}.amazonaws.com. No client dialect has its protocol: every call is translated.
 
     A Bedrock API key goes into a header; without one each call is signed with the credentials of AWS.
@@ -85,9 +84,6 @@ class Bedrock:
     def base_url(self, options: Any = NO_OPTIONS) -> str | None:
         region = options.region if isinstance(options, BedrockOptions) else None
         return None if region is None else f"https://bedrock-runtime.{region}.{_domain(region)}"
-
-    def speaks(self, options: Any = NO_OPTIONS) -> frozenset[str]:
-        return frozenset()
 
     def headers(self, api_key: Secret | None, extra: Mapping[str, str]) -> tuple[Header, ...]:
         """The key. `extra` comes last and replaces ours of one name."""
@@ -125,10 +121,6 @@ class Bedrock:
                 return Streamed(bedrock_stream.ConverseStream(), bedrock_stream.Frames())
             case _:
                 return Whole(bedrock_decode.whole_answer)
-
-    def relay(self, call: Call, target: Target, relaying: Relaying) -> Pipe:
-        """Unreachable: it speaks no surface, so no call is passed through."""
-        raise NotImplementedError(f"no call of dialect {call.dialect!r} is passed through to {self.name}")
 
     def discovery(
         self, base_url: str, headers: tuple[Header, ...], after: str | None = None, options: Any = NO_OPTIONS

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 
 from adapters import asked, cohere_decode, cohere_embed, cohere_encode, cohere_failure, cohere_models, cohere_rerank
 from adapters.events import Streamed, Whole
+from adapters.translated import Translated
 from adapters.wire import encoded
 from scaigrid.adapter import (
     NO_OPTIONS,
@@ -16,8 +17,6 @@ from scaigrid.adapter import (
     Offers,
     Options,
     Outgoing,
-    Pipe,
-    Relaying,
     Target,
     UpstreamRequest,
 )
@@ -46,7 +45,7 @@ _SAID: Final[Mapping[Operation, tuple[str, Callable[[Call, Target, Outgoing], di
 }
 
 
-class Cohere:
+class Cohere(Translated):
     """https://api.cohere.com. No client dialect has its protocol, so every call is translated, none relayed."""
 
     name: ClassVar[str] = "cohere"
@@ -60,9 +59,6 @@ class Cohere:
 
     def base_url(self, options: Any = NO_OPTIONS) -> str | None:
         return "https://api.cohere.com"
-
-    def speaks(self, options: Any = NO_OPTIONS) -> frozenset[str]:
-        return frozenset()
 
     def headers(self, api_key: Secret | None, extra: Mapping[str, str]) -> tuple[Header, ...]:
         """Bearer authentication. `extra` comes last and replaces ours of one name."""
@@ -85,10 +81,6 @@ class Cohere:
                 return Whole(cohere_rerank.ranking(call))
             case _:
                 return Streamed(cohere_decode.ChatStream()) if call.stream else Whole(cohere_decode.whole_chat)
-
-    def relay(self, call: Call, target: Target, relaying: Relaying) -> Pipe:
-        """Unreachable: it speaks no surface, so no call is passed through."""
-        raise NotImplementedError(f"no call of dialect {call.dialect!r} is passed through to {self.name}")
 
     def discovery(
         self, base_url: str, headers: tuple[Header, ...], after: str | None = None, options: Any = NO_OPTIONS

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from adapters import asked, google_decode, google_embed, google_encode, google_failure, google_models
 from adapters.events import Whole
 from adapters.google_framing import UntilClosed
+from adapters.translated import Translated
 from adapters.wire import encoded
 from scaigrid.adapter import (
     NO_OPTIONS,
@@ -20,8 +21,6 @@ from scaigrid.adapter import (
     Offers,
     Options,
     Outgoing,
-    Pipe,
-    Relaying,
     Target,
     UpstreamRequest,
 )
@@ -53,7 +52,7 @@ class GoogleOptions(Options, frozen=True):
                 raise ValueError(f"{name} must be lower-case letters, digits, hyphens, dots and colons")
 
 
-class Google:
+class Google(Translated):
     """No client dialect has its protocol, so every call is translated, none relayed."""
 
     name: ClassVar[str] = "google"
@@ -87,9 +86,6 @@ class Google:
             return f"https://{_host(location)}/v1{_PUBLISHER}"
         return f"https://{_host(location)}/v1/projects/{options.project}/locations/{location}{_PUBLISHER}"
 
-    def speaks(self, options: Any = NO_OPTIONS) -> frozenset[str]:
-        return frozenset()
-
     def headers(self, api_key: Secret | None, extra: Mapping[str, str]) -> tuple[Header, ...]:
         """The API key, of the Gemini API or of Vertex AI's express mode. `extra` replaces ours of one name."""
         made = {"content-type": "application/json"}
@@ -122,10 +118,6 @@ class Google:
                 return UntilClosed(google_decode.AnswerStream(call.n))
             case _:
                 return Whole(google_decode.whole(call.n))
-
-    def relay(self, call: Call, target: Target, relaying: Relaying) -> Pipe:
-        """Unreachable: it speaks no surface, so no call is passed through."""
-        raise NotImplementedError(f"no call of dialect {call.dialect!r} is passed through to {self.name}")
 
     def discovery(
         self, base_url: str, headers: tuple[Header, ...], after: str | None = None, options: Any = NO_OPTIONS

@@ -44,7 +44,7 @@ def purged(call: Call, provider: str) -> Call:
     """The call without what is ours; the very same where there is nothing of it. Raises VALIDATION_ERROR."""
     if provider == CUSTOM.name:
         return call
-    body, members = call.body, dict(call.members)
+    body, members = call.body, call.members
     has_options = call.surface in _RESERVED and _OPTIONS in members
     due = _own_options(call, provider) if has_options else {}
     try:
@@ -56,7 +56,7 @@ def purged(call: Call, provider: str) -> Call:
             return call
         if has_options:
             body = splice.remove(body, places(body, members), _OPTIONS)
-            del members[_OPTIONS]
+            members = {name: raw for name, raw in members.items() if name != _OPTIONS}
         body = splice.replace(body, places(body, members), due)
     except splice.DuplicateKey as twice:
         raise invalid(str(twice), "is given more than once") from None
