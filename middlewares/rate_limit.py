@@ -3,7 +3,11 @@
 from scaigrid.admission import admit, admits_further_in, conclude
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send
 from scaigrid.config.strict import Strict
+from scaigrid.exchange import Exchange
+from scaigrid.limiter import Take
 from scaigrid.middleware import Services, begin
+from scaigrid.reservation import reserve
+from scaigrid.types import FREE
 
 
 class RateLimitConfig(Strict):
@@ -28,7 +32,7 @@ class RateLimit:
             return
         exchange, send = begin(scope, send, self._services)
         if self._enabled:
-            exchange.takes.extend(exchange.principal.windows)
+            _limit(exchange)
         if not self._takes_itself:
             await self.app(scope, receive, send)
             return
@@ -37,3 +41,15 @@ class RateLimit:
             await self.app(scope, receive, send)
         finally:
             await conclude(exchange, self._services)
+
+
+def _limit(exchange: Exchange) -> None:
+    principal, call, model = exchange.principal, exchange.call, exchange.model
+    exchange.takes.extend(principal.windows)
+    if call is None or model is None:
+        return
+    exchange.takes.extend(model.windows)
+    token_windows = (*principal.token_windows, *model.token_windows)
+    if token_windows and call.operation not in FREE:
+        tokens = reserve(exchange, call, model).tokens
+        exchange.takes.extend([Take(bucket, tokens) for bucket in token_windows])

@@ -59,7 +59,7 @@ async def conclude(exchange: Exchange, services: Services) -> None:
     taken = services.telemetry.taken
     for take in exchange.takes:
         bucket, amount = take.bucket, take.amount
-        if bucket.fund:
+        if bucket.fund or bucket.kind == "tokens":
             amount = used[bucket.key] = _used(exchange, bucket)
         count = ("budget" if bucket.fund else "limit", bucket.level, bucket.kind)
         taken[count] = taken.get(count, 0) + amount

@@ -93,4 +93,13 @@ def usage_row(
         first_byte_us=None if attempt.first_byte is None else int((attempt.first_byte - exchange.started) * 1e6),
         latency_us=int((now - exchange.started) * 1e6),
         tags=call.tags,
+        groups=principal.groups,
+        tokens_audio_in=usage.audio_input,
+        tokens_audio_out=usage.audio_output,
+        tokens_image_in=usage.image_input,
+        tokens_image_out=usage.image_output,
+        images=usage.images,
+        milliseconds=usage.milliseconds,
+        overrun=exchange.overrun if serving else 0,
+        backend_price_version=backend.cost.version,
     )

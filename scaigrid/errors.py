@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-Level = Literal["partner", "tenant", "user", "key", "model"]
+Level = Literal["partner", "tenant", "user", "group", "key", "model"]
 Retry = Literal["no", "after", "once", "later", "backoff"]
 
 

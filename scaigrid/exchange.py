@@ -53,6 +53,13 @@ class Owners(NamedTuple):
     partner_id: str | None
 
 
+class Reserved(NamedTuple):
+    """The most that a call can use if its provider keeps to its bound: tokens of both directions, and nano-units."""
+
+    tokens: int
+    cost: int
+
+
 class Exchange(msgspec.Struct, eq=False, kw_only=True):
     """One request and what became of it. Times are monotonic seconds but for `started_at` (seconds since the epoch)."""
 
@@ -94,10 +101,14 @@ class Exchange(msgspec.Struct, eq=False, kw_only=True):
     """Backends that were not candidates, with the reason."""
     attempts: list[Attempt] = []
 
+    reserved: Reserved | None = None
+    """The most that the call can use, where a limit or a budget asks for it."""
     usage: Usage | None = None
     usage_source: UsageSource = "none"
     cost: int = 0
     backend_cost: int = 0
+    overrun: int = 0
+    """Nano-units of the cost that were not reserved for it."""
     outcome: Outcome = "ok"
     error: GatewayError | None = None
     upstream_seconds: float = 0.0

@@ -10,18 +10,21 @@ A limit and a budget are the same question, "is there room for this much?", aske
 and expires, released, where its holder never came back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
 from scaigrid.errors import Level
 
 Kind = Literal["requests", "tokens", "cost", "concurrency"]
+OnStoreFailure = Literal["deny", "allow", "allow_bounded"]
+"""What becomes of a call while the store of counters is away: it is refused, or goes on uncounted by this bucket, or
+goes on within the share of this bucket that every worker keeps for such times."""
 
 LEASE_SECONDS = 900.0
-"""After so long a lease expires: longer than any call may take."""
+"""After so long a lease expires where nobody says how long the call may take."""
 
 
 class Bucket(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +43,7 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     """Funds only: when the period ends, in seconds since the epoch; a store may forget the fund some time after."""
     name: str = ""
     """Budgets only: the name that the operator gave it, for messages and metrics."""
+    on_store_failure: OnStoreFailure = "deny"
 
     def __post_init__(self) -> None:
         """Raises ValueError for a bucket that no store could keep."""
@@ -62,6 +66,16 @@ class Standing(msgspec.Struct, frozen=True):
     reset: float
 
 
+class Spending(NamedTuple):
+    """What was spent of a fund ahead of a settling, and after it.
+
+    Whoever sees a threshold lie between the two is the only one who does.
+    """
+
+    before: int
+    after: int
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """All taken (`lease` set), or nothing taken (`refused` set, with the seconds after which a repeat may fit)."""
 
@@ -79,8 +93,15 @@ class Limiter(Protocol):
     hears of as soon as it can.
     """
 
-    async def acquire(self, takes: Sequence[Take]) -> Decision:
-        """Takes every amount, or none and says which bucket had no room (the first in the order given)."""
+    def on_spent(self, heard: Callable[[Mapping[str, Spending]], None]) -> None:
+        """Has `heard` called after each settling, soon, with what became of the funds it was about, by bucket key."""
+        ...
+
+    async def acquire(self, takes: Sequence[Take], lease_seconds: float = LEASE_SECONDS) -> Decision:
+        """Takes every amount, or none and says which bucket had no room (the first in the order given).
+
+        The lease expires after `lease_seconds`: longer than the call may take.
+        """
         ...
 
     async def settle(self, lease: str, used: Mapping[str, int]) -> None:

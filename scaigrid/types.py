@@ -306,8 +306,8 @@ class Counted(msgspec.Struct, frozen=True, tag="counted"):
 class Usage(msgspec.Struct, frozen=True, tag="usage", kw_only=True):
     """Tokens in disjoint classes, so that a sum over the priced ones counts nothing twice.
 
-    `input` is what was neither read from nor written to a cache. `output` contains `reasoning`, which is told apart
-    but not priced apart.
+    `input` is text that was neither read from nor written to a cache. `output` contains `reasoning`, which is told
+    apart but not priced apart. Sound and images have classes of their own where the provider counts them apart.
     """
 
     input: int = 0
@@ -316,14 +316,28 @@ class Usage(msgspec.Struct, frozen=True, tag="usage", kw_only=True):
     cache_write_1h: int = 0
     output: int = 0
     reasoning: int = 0
+    audio_input: int = 0
+    audio_output: int = 0
+    image_input: int = 0
+    image_output: int = 0
+    images: int = 0
+    """Images that were made: pieces, no tokens."""
+    milliseconds: int = 0
+    """Sound that was heard or made, where it is charged by its length: no tokens."""
 
     @property
     def total_input(self) -> int:
-        return self.input + self.cache_read + self.cache_write + self.cache_write_1h
+        return (
+            self.input + self.cache_read + self.cache_write + self.cache_write_1h + self.audio_input + self.image_input
+        )
+
+    @property
+    def total_output(self) -> int:
+        return self.output + self.audio_output + self.image_output
 
     @property
     def total(self) -> int:
-        return self.total_input + self.output
+        return self.total_input + self.total_output
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):

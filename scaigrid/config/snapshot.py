@@ -4,7 +4,9 @@ A request takes the reference once; a new configuration is compiled whole and sw
 """
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from ipaddress import IPv4Network, IPv6Network
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -12,11 +14,14 @@ import msgspec
 from scaigrid.adapter import Adapter, Signer, Target
 from scaigrid.errors import Level
 from scaigrid.identity import Claims
-from scaigrid.limiter import Bucket, Kind, Take
+from scaigrid.limiter import Bucket, Kind, OnStoreFailure, Take
 from scaigrid.periods import Period, bounds
 from scaigrid.pricing import PriceList
 from scaigrid.roles import Reach
 from scaigrid.types import Modality
+
+HardAction = Literal["block", "notify", "throttle"]
+"""What a budget does with calls beyond it: refuses them, lets them pass and tells, or lets few of them pass."""
 
 
 class Fund(msgspec.Struct, eq=False, kw_only=True):
@@ -31,6 +36,12 @@ class Fund(msgspec.Struct, eq=False, kw_only=True):
     limit: int
     period: Period
     zone: ZoneInfo
+    action: HardAction = "block"
+    soft: Fraction | None = None
+    """The part of the limit at which a warning is due."""
+    throttle: int = 1
+    """Where `action` is throttle: requests a minute, once the limit is reached."""
+    on_store_failure: OnStoreFailure = "deny"
     _since: float = 0.0
     _until: float = 0.0
     _bucket: Bucket | None = None
@@ -48,6 +59,7 @@ class Fund(msgspec.Struct, eq=False, kw_only=True):
                 fund=True,
                 name=self.name,
                 until=self._until,
+                on_store_failure=self.on_store_failure,
             )
         return bucket
 
@@ -87,9 +99,16 @@ class Principal(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     addresses: tuple[IPv4Network | IPv6Network, ...] | None = None
     """The only networks that the key may be used from; None for all."""
     windows: tuple[Take, ...] = ()
-    """One request of each request limit, narrowest level first: key, user, tenant, partner."""
+    """One request of each limit on requests and on calls at the same time, narrowest level first: key, user, tenant,
+    partner."""
+    token_windows: tuple[Bucket, ...] = ()
+    """Limits on tokens, of the same levels."""
     funds: tuple[Fund, ...] = ()
-    """Budgets of the same levels."""
+    """Budgets of the same levels, and of the user's groups."""
+    groups: tuple[str, ...] = ()
+    """Ids of the groups that the user is in."""
+    keeps_bodies: bool = True
+    """Its tenant allows answers to be kept, for those who repeat a call."""
 
 
 class Backend(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -144,6 +163,13 @@ class Model(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     route: Route
     funds: tuple[Fund, ...]
     backend_count: int
+    windows: tuple[Take, ...] = ()
+    """As a principal's: the limits of the model itself."""
+    token_windows: tuple[Bucket, ...] = ()
+    on_disconnect: Literal["cancel", "drain"] = "cancel"
+    """A client that leaves: the provider's answer is cut off, or read to its end for the sake of its usage."""
+    max_image_tokens: int | None = None
+    """The most tokens that one image of a request counts as; None where nobody has said it."""
     drops_unsupported: bool = False
     """Fields that a backend has no word for are left out and named in a header, instead of refused."""
 

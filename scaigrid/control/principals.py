@@ -100,6 +100,7 @@ class Principals(Mapping[bytes, Principal]):
             reach=standing.reach,
             suspended=tenant.suspended or partner.suspended,
             subjects=subjects,
+            groups=groups,
             hidden=frozenset() if standing.reach == "platform" else self._visibility.hidden(subjects),
             windows=tuple(take for level, party in parties.items() for take in _windows(level, party, limits[level])),
             funds=tuple(fund for level, party in parties.items() for fund in self._funds_of(level, party)),

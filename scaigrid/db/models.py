@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -57,6 +58,15 @@ usage = Table(
     Column("first_byte_us", BigInteger),
     Column("latency_us", BigInteger, nullable=False),
     Column("tags", Text, nullable=False),  # a JSON object, as text: both databases can look into it
+    Column("groups", Text, nullable=False, server_default=text("''")),  # ids, with a space between two
+    Column("tokens_audio_in", BigInteger, nullable=False, server_default=text("0")),
+    Column("tokens_audio_out", BigInteger, nullable=False, server_default=text("0")),
+    Column("tokens_image_in", BigInteger, nullable=False, server_default=text("0")),
+    Column("tokens_image_out", BigInteger, nullable=False, server_default=text("0")),
+    Column("images", BigInteger, nullable=False, server_default=text("0")),
+    Column("milliseconds", BigInteger, nullable=False, server_default=text("0")),
+    Column("overrun", BigInteger, nullable=False, server_default=text("0")),
+    Column("backend_price_version", Text, nullable=False, server_default=text("''")),
     # Every index costs every request. These answer the walks there are; the id breaks ties among few rows.
     Index(None, "created_at", "id"),
     Index(None, "request_id"),

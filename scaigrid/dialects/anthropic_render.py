@@ -145,11 +145,11 @@ class Count:
 def anthropic_usage(usage: Usage) -> answers.AnthropicUsage:
     """Usage in Anthropic's terms, whose classes are as disjoint as ours."""
     return answers.AnthropicUsage(
-        input_tokens=usage.input,
+        input_tokens=usage.input + usage.audio_input + usage.image_input,
         cache_creation_input_tokens=usage.cache_write + usage.cache_write_1h,
         cache_read_input_tokens=usage.cache_read,
         cache_creation=answers.AnthropicCacheCreation(usage.cache_write, usage.cache_write_1h),
-        output_tokens=usage.output,
+        output_tokens=usage.total_output,
         output_tokens_details=answers.AnthropicOutputDetails(usage.reasoning) if usage.reasoning else UNSET,
     )
 

@@ -132,7 +132,7 @@ def token_usage(usage: Usage | None) -> TokenUsage | None:
         return None
     return TokenUsage(
         input_tokens=usage.total_input,
-        output_tokens=usage.output,
+        output_tokens=usage.total_output,
         cached_input_tokens=usage.cache_read,
         cache_write_tokens=usage.cache_write + usage.cache_write_1h,
         reasoning_tokens=usage.reasoning,

@@ -137,7 +137,7 @@ def completion_usage(usage: Usage) -> CompletionUsage:
     """Usage in OpenAI's terms: cached and written tokens are parts of the prompt's, reasoning is part of the output."""
     return CompletionUsage(
         prompt_tokens=usage.total_input,
-        completion_tokens=usage.output,
+        completion_tokens=usage.total_output,
         total_tokens=usage.total,
         prompt_tokens_details=PromptTokensDetails(
             cached_tokens=usage.cache_read, cache_write_tokens=usage.cache_write + usage.cache_write_1h

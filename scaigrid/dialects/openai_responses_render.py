@@ -154,7 +154,7 @@ def response_usage(usage: Usage) -> shapes.ResponseUsage:
     return shapes.ResponseUsage(
         input_tokens=usage.total_input,
         input_tokens_details=shapes.ResponseInputDetails(usage.cache_read, usage.cache_write + usage.cache_write_1h),
-        output_tokens=usage.output,
+        output_tokens=usage.total_output,
         output_tokens_details=shapes.ResponseOutputDetails(usage.reasoning),
         total_tokens=usage.total,
     )

@@ -27,7 +27,12 @@ _TOKENS = (
     + usage.c.tokens_cache_write
     + usage.c.tokens_cache_write_1h
     + usage.c.tokens_out
+    + usage.c.tokens_audio_in
+    + usage.c.tokens_audio_out
+    + usage.c.tokens_image_in
+    + usage.c.tokens_image_out
 )
+_TAGS = UsageRow.__struct_fields__.index("tags")
 
 _tags = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -107,5 +112,6 @@ def _conditions(wanted: UsageFilter) -> list[ColumnElement[bool]]:
 
 
 def _usage_row(values: tuple[Any, ...]) -> UsageRow:
-    *fields, tags = values
-    return msgspec.convert(("usage", *fields, _tags(tags)), UsageRow)
+    tags, groups = values[_TAGS : _TAGS + 2]
+    fields = (*values[:_TAGS], _tags(tags), groups.split(), *values[_TAGS + 2 :])
+    return msgspec.convert(("usage", *fields), UsageRow)

@@ -8,7 +8,8 @@ import msgspec
 UsageSource = Literal["provider", "counted", "estimated", "none"]
 """Who counted the tokens: the provider, a tokenizer of ours, an estimate from the bytes, or nobody: none were made."""
 
-Outcome = Literal["ok", "error", "client_closed", "timeout"]
+Outcome = Literal["ok", "error", "client_closed", "timeout", "interrupted"]
+"""`interrupted`: the gateway was killed while the call was under way."""
 
 
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True, tag="usage", array_like=True):
@@ -46,6 +47,19 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True, tag="usage", array_lik
     first_byte_us: int | None
     latency_us: int
     tags: Mapping[str, str] = {}
+    # What came later stands behind, with a default: a journal may hold rows of the release before.
+    groups: tuple[str, ...] = ()
+    """Ids of the groups that the user was in."""
+    tokens_audio_in: int = 0
+    tokens_audio_out: int = 0
+    tokens_image_in: int = 0
+    tokens_image_out: int = 0
+    images: int = 0
+    milliseconds: int = 0
+    """Of sound, where it is charged by its length."""
+    overrun: int = 0
+    """Nano-units by which the cost is more than what was reserved for it: the provider did not keep to its bound."""
+    backend_price_version: str = ""
 
 
 class AuditRow(msgspec.Struct, frozen=True, kw_only=True, tag="audit", array_like=True):

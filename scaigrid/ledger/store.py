@@ -20,6 +20,9 @@ _SLICE = 64
 _PIECE = 500
 """Ids asked for in one statement."""
 
+_TAGS = UsageRow.__struct_fields__.index("tags")
+"""The place of the tags among a row's fields; the groups follow, and neither is kept as it is."""
+
 _fields = msgspec.structs.astuple
 _json = msgspec.json.Encoder(order="deterministic").encode
 
@@ -89,7 +92,9 @@ async def _made(rows: Iterator[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 def _usage_values(row: UsageRow) -> tuple[Any, ...]:
-    return (*_fields(row)[:-1], _json(row.tags).decode() if row.tags else "{}")
+    fields = _fields(row)
+    tags = _json(row.tags).decode() if row.tags else "{}"
+    return (*fields[:_TAGS], tags, " ".join(row.groups), *fields[_TAGS + 2 :])
 
 
 def _linked(writer_id: str, rows: Sequence[AuditRow], head: Checkpoint) -> Iterator[tuple[Any, ...]]:

@@ -144,6 +144,7 @@ def test_the_row_of_an_attempt_that_served() -> None:
         first_byte_us=500_000,
         latency_us=1_750_000,
         tags={"team": "blue"},
+        backend_price_version=parts.snapshot.backends[0].cost.version,
     )
     assert parts.model.price is not None
     assert row.price_version == parts.model.price.version != ""

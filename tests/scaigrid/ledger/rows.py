@@ -36,6 +36,15 @@ _USAGE = UsageRow(
     first_byte_us=101,
     latency_us=202,
     tags={"team": "blue", "ort": "Köln"},
+    groups=("group_a", "group_b"),
+    tokens_audio_in=16,
+    tokens_audio_out=17,
+    tokens_image_in=18,
+    tokens_image_out=19,
+    images=20,
+    milliseconds=21,
+    overrun=22,
+    backend_price_version="2027-02",
 )
 _AUDIT = AuditRow(
     id="audit_0",

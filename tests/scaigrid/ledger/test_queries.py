@@ -219,8 +219,8 @@ async def test_what_a_subject_spent_is_the_sum_of_its_serving_rows(engine: Async
         usage_row(2, **{column: "s"}, cost=7, serving=False),
         usage_row(3, **{column: "other"}, cost=9),
     )
-    # Input in four classes and the output; reasoning is part of the output already.
-    tokens = 11 + 12 + 13 + 14 + 15
+    # Every class of input and output; reasoning is part of the output already, and images and time are no tokens.
+    tokens = 11 + 12 + 13 + 14 + 15 + 16 + 17 + 18 + 19
     assert await spent(engine, level, "s", 0.0, math.inf) == Spent(2**62 + 5, 2 * tokens, 2)
     assert await spent(engine, level, "nobody", 0.0, math.inf) == (0, 0, 0)
 
