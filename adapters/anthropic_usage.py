@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from adapters.counts import Count, tokens
+from adapters.counts import Count, Size, tokens
 from adapters.wire import broken, decoded
 from scaigrid.types import Counted, Event, Usage
 
@@ -33,7 +33,7 @@ class Reported(msgspec.Struct):
 
 
 class _Size(msgspec.Struct):
-    input_tokens: Count = None
+    input_tokens: Size = None
 
 
 _size: Final = msgspec.json.Decoder(_Size)

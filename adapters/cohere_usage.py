@@ -40,12 +40,16 @@ def of_chat(said: Reported | None) -> Usage | None:
     if counts is None:
         return None
     read = tokens(counts.input_tokens) + tokens(counts.image_tokens)
-    cached = min(tokens(said.cached_tokens) or tokens(counts.cached_tokens), read)
-    return Usage(input=read - cached, cache_read=cached, output=tokens(counts.output_tokens))
+    cached = min(tokens(said.cached_tokens) or tokens(counts.cached_tokens), max(read, 0))
+    images = min(tokens(counts.image_tokens), max(read - cached, 0))
+    return Usage(
+        input=read - cached - images, cache_read=cached, output=tokens(counts.output_tokens), image_input=images
+    )
 
 
 def of_input(said: Meta | None) -> Usage | None:
     """What was read where nothing is written; None where nothing is reported."""
     if said is None or said.billed_units is None:
         return None
-    return Usage(input=tokens(said.billed_units.input_tokens) + tokens(said.billed_units.image_tokens))
+    units = said.billed_units
+    return Usage(input=tokens(units.input_tokens), image_input=tokens(units.image_tokens))

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from adapters import google_failure
-from adapters.counts import Count, tokens
+from adapters.counts import Size, tokens
 from adapters.google_citations import CitationMetadata, Grounding, citations
 from adapters.google_logprobs import Result, log_probs
 from adapters.google_usage import usage
@@ -76,7 +76,7 @@ class _Answer(msgspec.Struct, rename="camel"):
 
 
 class _Count(msgspec.Struct, rename="camel"):
-    total_tokens: Count = None
+    total_tokens: Size = None
     error: msgspec.Raw = ABSENT
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from adapters import openai_failure
-from adapters.counts import Count, tokens
+from adapters.counts import Size, tokens
 from adapters.failures import Said, meaning
 from adapters.openai_responses_names import Renamed, replaced
 from adapters.openai_responses_splice import SIZE
@@ -48,7 +48,7 @@ _event: Final = msgspec.json.Decoder(_Event)
 _failed: Final = msgspec.json.Decoder(_Failed)
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _word: Final = msgspec.json.Decoder(str | None)
-_bound: Final = msgspec.json.Decoder[Count](Count)
+_bound: Final = msgspec.json.Decoder[Size](Size)
 
 
 def relay(call: Call, relaying: Relaying) -> Pipe:
@@ -211,7 +211,7 @@ class PlainRelay:
                 raise _failure(members)
             # What has none is another answer, and clients read it without a look.
             _require(members, body, "output", b"[")
-            if self.usage is None:
+            if self.usage is None or not self.usage.believable:
                 self.output_seen = self._guess(members, status)
         return self._renamed.response(body, members)
 

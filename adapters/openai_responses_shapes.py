@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from adapters.counts import Count
+from adapters.counts import Size as Number
 from adapters.wire import ABSENT
 
 
@@ -87,7 +87,7 @@ class Event(msgspec.Struct):
 class Size(msgspec.Struct):
     """What the counter of tokens answers."""
 
-    input_tokens: Count = None
+    input_tokens: Number = None
     error: msgspec.Raw = ABSENT
 
 

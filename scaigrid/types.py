@@ -303,6 +303,10 @@ class Counted(msgspec.Struct, frozen=True, tag="counted"):
     tokens: int
 
 
+MOST_TOKENS: Final = 10**9
+"""A number of tokens beyond this is a fault of whoever counted them, and must not become a bill."""
+
+
 class Usage(msgspec.Struct, frozen=True, tag="usage", kw_only=True):
     """Tokens in disjoint classes, so that a sum over the priced ones counts nothing twice.
 
@@ -324,6 +328,12 @@ class Usage(msgspec.Struct, frozen=True, tag="usage", kw_only=True):
     """Images that were made: pieces, no tokens."""
     milliseconds: int = 0
     """Sound that was heard or made, where it is charged by its length: no tokens."""
+
+    @property
+    def believable(self) -> bool:
+        """No number of it is below 0, or more than any answer can have."""
+        numbers: tuple[int, ...] = msgspec.structs.astuple(self)
+        return min(numbers) >= 0 and max(numbers) <= MOST_TOKENS
 
     @property
     def total_input(self) -> int:

@@ -21,6 +21,7 @@ from scaigrid.dialects.faults import Harmless
 from scaigrid.dialects.forms import Form, every_fault, invalid, members, once
 from scaigrid.dialects.headers import JSON, limit_headers
 from scaigrid.errors import Code, Detail, GatewayError
+from scaigrid.limiter import Kind
 from scaigrid.timestamps import iso
 from scaigrid.types import Chat, Operation
 
@@ -103,12 +104,13 @@ class Anthropic:
         """An event of its own name, and no `message_stop`: SDKs raise what it says."""
         return b"event: error\ndata: %b\n\n" % _error_body(error, request_id)
 
-    def limit_headers(self, limit: int, remaining: int, reset: float) -> Headers:
+    def limit_headers(self, limit: int, remaining: int, reset: float, kind: Kind = "requests") -> Headers:
+        own = b"anthropic-ratelimit-" + kind.encode()
         return [
-            *limit_headers(limit, remaining, reset),
-            (b"anthropic-ratelimit-requests-limit", b"%d" % limit),
-            (b"anthropic-ratelimit-requests-remaining", b"%d" % remaining),
-            (b"anthropic-ratelimit-requests-reset", iso(self._clock.now() + reset).encode()),
+            *limit_headers(limit, remaining, reset, kind),
+            (own + b"-limit", b"%d" % limit),
+            (own + b"-remaining", b"%d" % remaining),
+            (own + b"-reset", iso(self._clock.now() + reset).encode()),
         ]
 
 

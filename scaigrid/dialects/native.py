@@ -25,6 +25,7 @@ from scaigrid.dialects.native_shapes import (
     StreamError,
 )
 from scaigrid.errors import GatewayError
+from scaigrid.limiter import Kind
 from scaigrid.types import Chat, Embed, Operation, Rerank
 
 _CHAT: Final = Form(ChatRequest)
@@ -72,8 +73,8 @@ class Native:
         data = _encode(StreamError(error.code, error.message, request_id))
         return b"event: error\ndata: %b\n\n%b" % (data, DONE)
 
-    def limit_headers(self, limit: int, remaining: int, reset: float) -> Headers:
-        return limit_headers(limit, remaining, reset)
+    def limit_headers(self, limit: int, remaining: int, reset: float, kind: Kind = "requests") -> Headers:
+        return limit_headers(limit, remaining, reset, kind)
 
 
 def _chat(body: bytes, found: Mapping[str, msgspec.Raw]) -> Call:

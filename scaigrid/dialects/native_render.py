@@ -137,6 +137,10 @@ def token_usage(usage: Usage | None) -> TokenUsage | None:
         cache_write_tokens=usage.cache_write + usage.cache_write_1h,
         reasoning_tokens=usage.reasoning,
         total_tokens=usage.total,
+        audio_input_tokens=usage.audio_input or UNSET,
+        audio_output_tokens=usage.audio_output or UNSET,
+        image_input_tokens=usage.image_input or UNSET,
+        image_output_tokens=usage.image_output or UNSET,
     )
 
 

@@ -194,7 +194,10 @@ class EmbedRequest(RequestShape):
 
 
 class TokenUsage(AnswerShape):
-    """Tokens. Cached and written ones are parts of the input, reasoning is part of the output."""
+    """Tokens. Cached and written ones are parts of the input, reasoning is part of the output.
+
+    So are sound and images, which are told where there are any.
+    """
 
     input_tokens: int
     output_tokens: int
@@ -202,6 +205,14 @@ class TokenUsage(AnswerShape):
     cache_write_tokens: int
     reasoning_tokens: int
     total_tokens: int
+    audio_input_tokens: int | UnsetType = UNSET
+    """Uncached input tokens of sound."""
+    audio_output_tokens: int | UnsetType = UNSET
+    """Output tokens of sound."""
+    image_input_tokens: int | UnsetType = UNSET
+    """Uncached input tokens of images, where the provider tells them apart."""
+    image_output_tokens: int | UnsetType = UNSET
+    """Output tokens of images."""
 
 
 class AnsweredCitation(AnswerShape, kw_only=True):

@@ -29,6 +29,7 @@ from scaigrid.dialects.openai_shapes import (
     OpenAIErrorDetail,
 )
 from scaigrid.errors import Detail, GatewayError
+from scaigrid.limiter import Kind
 from scaigrid.types import Chat, Embed, Operation, Rerank
 
 _SAYS_NOTHING: Final[Harmless] = {
@@ -47,6 +48,8 @@ _SAYS_NOTHING: Final[Harmless] = {
 
 _CHAT: Final = Form(ChatCompletionRequest, _SAYS_NOTHING)
 _EMBEDDINGS: Final = Form(EmbeddingsRequest, _SAYS_NOTHING)
+_GROWING: Final = frozenset({"enable_search", "plugins", "search_parameters", "web_search_options"})
+"""Members by which OpenAI, or one of its followers, adds what it finds to the input."""
 _chat_head: Final = msgspec.json.Decoder(ChatHead)
 _embeddings_head: Final = msgspec.json.Decoder(EmbeddingsHead)
 _encode: Final = msgspec.json.Encoder().encode
@@ -82,12 +85,13 @@ class OpenAI:
         """A frame with the error, and no `[DONE]`: SDKs would take that for success."""
         return b"data: %b\n\n" % _error_body(error, request_id)
 
-    def limit_headers(self, limit: int, remaining: int, reset: float) -> Headers:
+    def limit_headers(self, limit: int, remaining: int, reset: float, kind: Kind = "requests") -> Headers:
+        of = kind.encode()
         return [
-            *limit_headers(limit, remaining, reset),
-            (b"x-ratelimit-limit-requests", b"%d" % limit),
-            (b"x-ratelimit-remaining-requests", b"%d" % remaining),
-            (b"x-ratelimit-reset-requests", duration(reset).encode()),
+            *limit_headers(limit, remaining, reset, kind),
+            (b"x-ratelimit-limit-" + of, b"%d" % limit),
+            (b"x-ratelimit-remaining-" + of, b"%d" % remaining),
+            (b"x-ratelimit-reset-" + of, duration(reset).encode()),
         ]
 
 
@@ -125,6 +129,7 @@ def _chat(body: bytes, found: Mapping[str, msgspec.Raw]) -> Call:
         body=body,
         members=found,
         canonical=once(canonical),
+        grows=not _GROWING.isdisjoint(found),
         stream=bool(head.stream),
         n=head.n or 1,
         max_output=bound,

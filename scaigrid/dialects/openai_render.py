@@ -140,9 +140,13 @@ def completion_usage(usage: Usage) -> CompletionUsage:
         completion_tokens=usage.total_output,
         total_tokens=usage.total,
         prompt_tokens_details=PromptTokensDetails(
-            cached_tokens=usage.cache_read, cache_write_tokens=usage.cache_write + usage.cache_write_1h
+            cached_tokens=usage.cache_read,
+            cache_write_tokens=usage.cache_write + usage.cache_write_1h,
+            audio_tokens=usage.audio_input or UNSET,
         ),
-        completion_tokens_details=CompletionTokensDetails(reasoning_tokens=usage.reasoning),
+        completion_tokens_details=CompletionTokensDetails(
+            reasoning_tokens=usage.reasoning, audio_tokens=usage.audio_output or UNSET
+        ),
     )
 
 

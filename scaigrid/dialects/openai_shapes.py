@@ -235,10 +235,14 @@ class ChatHead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class PromptTokensDetails(AnswerShape):
     cached_tokens: int
     cache_write_tokens: int
+    audio_tokens: int | UnsetType = UNSET
+    """Left out where there are none."""
 
 
 class CompletionTokensDetails(AnswerShape):
     reasoning_tokens: int
+    audio_tokens: int | UnsetType = UNSET
+    """Left out where there are none."""
 
 
 class CompletionUsage(AnswerShape):

@@ -67,7 +67,7 @@ def test_the_stop_sequence_is_told_where_the_model_tells_it() -> None:
             {"cacheWriteInputTokens": 10, "cacheDetails": [{"ttl": "1h", "inputTokens": 70}, {}]},
             Usage(cache_write_1h=10),
         ),
-        ({"inputTokens": -3, "outputTokens": 1e300}, Usage(output=10**9)),
+        ({"inputTokens": -3, "outputTokens": 1e300}, Usage(input=-3, output=2**53)),
     ],
 )
 def test_tokens_are_in_disjoint_classes(said: dict[str, Any], meant: Usage) -> None:

@@ -24,7 +24,15 @@ from scaigrid.types import Usage
         ),
         ({"billed_units": {"input_tokens": 5.0, "output_tokens": 9}}, Usage(input=5, output=9)),
         ({"tokens": {"input_tokens": 5}, "cached_tokens": 9}, Usage(cache_read=5)),
-        ({"tokens": {"input_tokens": -5, "output_tokens": 1e30}}, Usage(output=10**9)),
+        (
+            {"tokens": {"input_tokens": 10, "image_tokens": 30, "output_tokens": 1}, "cached_tokens": 8},
+            Usage(input=2, cache_read=8, image_input=30, output=1),
+        ),
+        (
+            {"tokens": {"input_tokens": 10, "image_tokens": 30}, "cached_tokens": 15},
+            Usage(cache_read=15, image_input=25),
+        ),
+        ({"tokens": {"input_tokens": -5, "output_tokens": 1e30}}, Usage(input=-5, output=2**53)),
         ({}, None),
     ],
 )
@@ -36,7 +44,7 @@ def test_classes_are_disjoint_and_tokens_come_before_what_is_billed(said: dict[s
 @pytest.mark.parametrize(
     ("said", "meant"),
     [
-        ({"billed_units": {"input_tokens": 4, "image_tokens": 3}}, Usage(input=7)),
+        ({"billed_units": {"input_tokens": 4, "image_tokens": 3}}, Usage(input=4, image_input=3)),
         ({"billed_units": {"search_units": 1}}, Usage()),
         ({}, None),
     ],

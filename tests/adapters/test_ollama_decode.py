@@ -71,7 +71,7 @@ def test_calls_are_numbered_over_all_lines_and_end_the_answer_as_calls() -> None
     [
         ({"prompt_eval_count": 26, "eval_count": 12}, [Usage(input=26, output=12)]),
         ({"eval_count": 12}, [Usage(output=12)]),
-        ({"prompt_eval_count": -1, "eval_count": 1e30}, [Usage(output=10**9)]),
+        ({"prompt_eval_count": -1, "eval_count": 1e30}, [Usage(input=-1, output=2**53)]),
         ({}, []),
     ],
 )

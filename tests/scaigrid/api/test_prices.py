@@ -1,19 +1,29 @@
 """Prices as they are sent, kept and answered."""
 
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaigrid.api.prices import CostGiven, CostItem, Price, PricesGiven, cost_item, cost_of, prices_of
-from scaigrid.config.terms import Cost, Prices
-from scaigrid.control.compile import price_list
-from scaigrid.types import Usage
-
-MOST_TOKENS = 10**9
-"""The most that an adapter takes for a count of any class."""
+from scaigrid.api.prices import (
+    CostGiven,
+    Price,
+    PricesGiven,
+    PriceTierGiven,
+    cost_item,
+    cost_of,
+    model_prices,
+    prices_of,
+    sent,
+)
+from scaigrid.config.terms import Cost, Prices, PriceTier
+from scaigrid.control.prices import WORDS, price_list
+from scaigrid.errors import Code, GatewayError
+from scaigrid.types import MOST_TOKENS, Usage
 
 
 def test_what_is_left_out_is_filled_in_as_the_file_has_it() -> None:
@@ -21,21 +31,57 @@ def test_what_is_left_out_is_filled_in_as_the_file_has_it() -> None:
     assert prices_of(PricesGiven()) == Prices()
 
 
+AMOUNTS: dict[str, Any] = {word: str(place) for place, word in enumerate(WORDS.values(), 1)}
+"""Each class with another price."""
+
+
 def test_every_amount_has_its_place() -> None:
-    given = PricesGiven(input="1", output="2", cached_input="3", cache_write="4", cache_write_1h="5", request="6")
-    assert prices_of(given) == Prices(
-        input=Decimal(1),
-        output=Decimal(2),
-        cached_input=Decimal(3),
-        cache_write=Decimal(4),
-        cache_write_1h=Decimal(5),
-        request=Decimal(6),
-    )
-    same = Cost(
-        input=Decimal(1), output=Decimal(2), cached_input=Decimal(3), cache_write=Decimal(4), cache_write_1h=Decimal(5)
-    )
-    assert cost_of(given) == same
-    assert cost_item(same) == CostItem(input="1", output="2", cached_input="3", cache_write="4", cache_write_1h="5")
+    tier = PriceTierGiven(above=7, **AMOUNTS)
+    declared: dict[str, Any] = {word: Decimal(amount) for word, amount in AMOUNTS.items()}
+    declared["tiers"] = (PriceTier(above=7, **declared),)
+    assert prices_of(PricesGiven(**AMOUNTS, tiers=(tier,))) == Prices(**declared)
+    assert cost_of(CostGiven(**AMOUNTS, tiers=(tier,))) == Cost(**declared)
+    shown = AMOUNTS | {"tiers": [{"above": 7} | AMOUNTS]}
+    answers = cost_item(Cost(**declared)), model_prices(price_list(Prices(**declared))), sent(Prices(**declared))
+    for answer in answers:
+        assert msgspec.json.decode(msgspec.json.encode(answer)) == shown
+
+
+def test_what_was_left_out_is_null_in_a_cost_and_filled_in_in_the_prices_that_users_see() -> None:
+    given = Prices(input=Decimal(1), output=Decimal(2), tiers=(PriceTier(above=5, input=Decimal(3)),))
+    item, prices = cost_item(given), model_prices(price_list(given))
+    assert (item.cached_input, item.output_audio, item.tiers[0].output) == (None, None, None)
+    assert (prices.cached_input, prices.output_audio, prices.tiers[0].output) == ("1", "2", "2")
+    assert (prices.tiers[0].above, prices.tiers[0].input, prices.tiers[0].cached_input) == (5, "3", "3")
+    assert (item.image, prices.image) == ("0", "0")
+
+
+@pytest.mark.parametrize(
+    "prices",
+    [
+        Prices(),
+        Prices(input=Decimal("0.5"), output_audio=Decimal("1E-9"), request=Decimal(3)),
+        Prices(cache_write=Decimal(0), tiers=(PriceTier(above=1), PriceTier(above=2, image=Decimal("0.04")))),
+    ],
+    ids=range(3),
+)
+def test_what_would_be_sent_is_read_as_the_same_prices(prices: Prices) -> None:
+    assert prices_of(msgspec.convert(sent(prices), PricesGiven)) == prices
+
+
+def test_thresholds_rise_and_the_field_that_does_not_is_named() -> None:
+    tiers = tuple(PriceTierGiven(above=above) for above in (5, 5, 9, 7))
+    reading: dict[str, Callable[[], object]] = {
+        "prices": lambda: prices_of(PricesGiven(tiers=tiers)),
+        "cost": lambda: cost_of(CostGiven(tiers=tiers)),
+    }
+    for where, read in reading.items():
+        with pytest.raises(GatewayError) as caught:
+            read()
+        assert caught.value.code is Code.VALIDATION_ERROR
+        reason = "must be more than that of the tier before"
+        expected = [(f"{where}.tiers[{place}].above", reason) for place in (1, 3)]
+        assert [(detail.field, detail.message) for detail in caught.value.details] == expected
 
 
 @given(st.decimals(min_value=0, max_value=Decimal("999999.999999999"), places=9, allow_nan=False))
@@ -57,17 +103,7 @@ def test_anything_else_is_no_price(text: str) -> None:
 
 
 def test_no_answer_can_cost_more_than_a_usage_row_holds() -> None:
-    most = "999999.999999999"
-    prices = price_list(
-        prices_of(
-            PricesGiven(input=most, output=most, cached_input=most, cache_write=most, cache_write_1h=most, request=most)
-        )
-    )
-    usage = Usage(
-        input=MOST_TOKENS,
-        cache_read=MOST_TOKENS,
-        cache_write=MOST_TOKENS,
-        cache_write_1h=MOST_TOKENS,
-        output=MOST_TOKENS,
-    )
-    assert prices.cost(usage) < 2**63
+    most: dict[str, Any] = dict.fromkeys(WORDS.values(), "999999.999999999")
+    usage = Usage(**dict.fromkeys(Usage.__struct_fields__, MOST_TOKENS))
+    assert usage.believable
+    assert price_list(prices_of(PricesGiven(**most))).cost(usage) < 2**63

@@ -209,3 +209,9 @@ def test_limits_are_told_in_anthropics_headers_too() -> None:
     assert headers[b"anthropic-ratelimit-requests-remaining"] == b"3"
     reset = datetime.fromisoformat(headers[b"anthropic-ratelimit-requests-reset"].decode())
     assert reset.timestamp() == pytest.approx(clock.now() + 2.5)
+    tokens = dict(Anthropic(clock).limit_headers(5000, 4000, 60, "tokens"))
+    assert tokens[b"x-scaigrid-ratelimit-remaining-tokens"] == b"4000"
+    assert tokens[b"anthropic-ratelimit-tokens-limit"] == b"5000"
+    assert tokens[b"anthropic-ratelimit-tokens-remaining"] == b"4000"
+    assert tokens[b"anthropic-ratelimit-tokens-reset"].endswith(b"Z")
+    assert not [name for name in tokens if b"requests" in name]

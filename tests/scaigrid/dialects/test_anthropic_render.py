@@ -169,7 +169,7 @@ def test_usage_that_nobody_told_is_nothing() -> None:
 def test_no_token_is_lost_in_the_usage(usage: Usage) -> None:
     told = anthropic_usage(usage)
     total = told.input_tokens + told.cache_creation_input_tokens + told.cache_read_input_tokens
-    assert (total, told.output_tokens) == (usage.total_input, usage.output)
+    assert (total, told.output_tokens) == (usage.total_input, usage.total_output)
 
 
 EVENTS = st.lists(

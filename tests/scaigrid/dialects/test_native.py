@@ -193,3 +193,8 @@ def test_limit_headers_are_our_own() -> None:
         "x-scaigrid-ratelimit-remaining": "58",
         "x-scaigrid-ratelimit-reset": "2",
     }
+    assert rendered(DIALECT.limit_headers(5000, 4000, 1.2, "tokens")) == {
+        "x-scaigrid-ratelimit-limit-tokens": "5000",
+        "x-scaigrid-ratelimit-remaining-tokens": "4000",
+        "x-scaigrid-ratelimit-reset-tokens": "2",
+    }

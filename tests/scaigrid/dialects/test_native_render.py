@@ -117,6 +117,22 @@ def test_the_client_reads_what_the_events_say_streamed_and_plain(events: list[Ev
     assert {(chunk["id"], chunk["created"]) for chunk in [*streamed, last]} == {(plain["id"], plain["created"])}
 
 
+def test_sound_and_images_are_told_where_there_are_any() -> None:
+    used = Usage(input=10, cache_read=5, audio_input=20, image_input=3, output=4, audio_output=30, image_output=2)
+    told = {
+        "input_tokens": 38,
+        "output_tokens": 36,
+        "cached_input_tokens": 5,
+        "cache_write_tokens": 0,
+        "reasoning_tokens": 0,
+        "total_tokens": 74,
+    }
+    media = {"audio_input_tokens": 20, "audio_output_tokens": 30, "image_input_tokens": 3, "image_output_tokens": 2}
+    assert msgspec.to_builtins(token_usage(used)) == told | media
+    text = Usage(input=38, output=36)
+    assert msgspec.to_builtins(token_usage(text)) == told | {"cached_input_tokens": 0}
+
+
 @settings(deadline=None)
 @given(answers())
 def test_every_message_can_be_sent_back_as_it_came(events: list[Event]) -> None:

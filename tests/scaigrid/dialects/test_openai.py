@@ -178,6 +178,13 @@ def test_the_canonical_call_is_made_once() -> None:
     assert isinstance(decode(EMBED).canonical(), Embed)
 
 
+@pytest.mark.parametrize("member", ["enable_search", "plugins", "search_parameters", "web_search_options"])
+def test_what_has_the_provider_search_adds_to_the_input(member: str) -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+    assert not DIALECT.decode("/oai/v1/chat/completions", json.dumps(body).encode()).grows
+    assert DIALECT.decode("/oai/v1/chat/completions", json.dumps({**body, member: {}}).encode()).grows
+
+
 @pytest.mark.parametrize(
     ("more", "unknown"),
     [
@@ -310,6 +317,14 @@ def test_limit_headers_are_those_that_clients_of_openai_read_and_our_own() -> No
         "x-scaigrid-ratelimit-limit": "60",
         "x-scaigrid-ratelimit-remaining": "58",
         "x-scaigrid-ratelimit-reset": "2",
+    }
+    assert rendered(DIALECT.limit_headers(5000, 4000, 61, "tokens")) == {
+        "x-ratelimit-limit-tokens": "5000",
+        "x-ratelimit-remaining-tokens": "4000",
+        "x-ratelimit-reset-tokens": "1m1s",
+        "x-scaigrid-ratelimit-limit-tokens": "5000",
+        "x-scaigrid-ratelimit-remaining-tokens": "4000",
+        "x-scaigrid-ratelimit-reset-tokens": "61",
     }
 
 

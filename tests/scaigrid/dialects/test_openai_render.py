@@ -79,6 +79,17 @@ def test_usage_comes_in_a_chunk_of_its_own_where_it_was_asked_for() -> None:
     }
 
 
+def test_sound_is_told_where_there_is_some_and_images_are_in_the_totals() -> None:
+    used = Usage(input=10, cache_read=5, audio_input=20, image_input=3, output=4, audio_output=30, image_output=2)
+    assert msgspec.to_builtins(completion_usage(used)) == {
+        "prompt_tokens": 38,
+        "completion_tokens": 36,
+        "total_tokens": 74,
+        "prompt_tokens_details": {"cached_tokens": 5, "cache_write_tokens": 0, "audio_tokens": 20},
+        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 30},
+    }
+
+
 def test_usage_that_nobody_knows_is_not_made_up() -> None:
     found = chunks(render([Start("x"), Text("a"), Done("stop")], stream=True, stream_options={"include_usage": True}))
     assert [len(chunk["choices"]) for chunk in found] == [1, 1]
