@@ -111,6 +111,14 @@ class Limiter(Protocol):
         """
         ...
 
+    async def settle_again(self, lease: str, used: Mapping[str, int]) -> None:
+        """Settles what a holder that is gone may not have settled any more; what it has is settled as it was.
+
+        Unlike a settling it adds nothing where the counters have begun anew since the lease was given: they have been
+        rebuilt from the ledger, which knows by then what was used.
+        """
+        ...
+
     async def release(self, lease: str) -> None:
         """The call never happened: everything that was taken comes back. Unknown leases are ignored."""
         ...
@@ -131,6 +139,10 @@ class Limiter(Protocol):
 
     async def spent(self, buckets: Sequence[Bucket]) -> Mapping[str, tuple[int, int]]:
         """By bucket key: (spent or in the window now, reserved by open leases)."""
+        ...
+
+    def bar(self, reason: str) -> None:
+        """Lets no call in from now on, since others count beside this store; an empty `reason` ends that."""
         ...
 
     async def check(self) -> str:

@@ -6,134 +6,27 @@ No step awaits anything, so each is one turn of the event loop: nobody sees a ca
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from heapq import heapify, heappop, heappush
+from itertools import takewhile
 
 from scaigrid.clock import Clock
-from scaigrid.limiter import LEASE_SECONDS, Bucket, Decision, Standing, Take
+from scaigrid.errors import Code, GatewayError
+from scaigrid.limiter import LEASE_SECONDS, Bucket, Decision, Spending, Take
+from scaigrid.stores.counters import RING, TICKS, Fund, Window
 
-_TICKS = 1_000_000
-"""In a second. Time is counted in whole ticks, so that no sum of floats decides who gets in."""
-
-_SLICES = 60
-_RING = _SLICES + 1
-
-_LATE = 24 * 3600 * _TICKS
+_LATE = 24 * 3600 * TICKS
 """How long an expired lease is remembered, for a holder that settles it after all."""
-_GRACE = 3600 * _TICKS
-"""How long the wall clock must have said that a fund's period is over, before the fund is forgotten."""
-_LOOK = _TICKS
+_LOOK = TICKS
 """How often a part of the counters is looked at, for those that can be forgotten."""
 _PART = 60
+_FEW = 64
+"""So many leases that are over are not worth being tidied away."""
 _LEAST = 64
 """A look takes a sixtieth of the counters, but no fewer than these: their turn comes within minutes, however many."""
 
-_Held = tuple[tuple[Take, ...], int]
-"""What a lease took, and when."""
-
-
-class _Window:
-    """What was taken in the last `period`, in slices of a sixtieth of it.
-
-    The bound: 60 slices are at least the period long, so what was taken less than a period before a moment in slice s
-    was taken in one of the slices s - 60 to s. All 61 are counted whole whenever something is taken; hence no rolling
-    period, wherever it starts, holds more than the limit. The price: a unit comes back up to one slice late.
-    """
-
-    __slots__ = ("born", "counts", "head", "period", "total", "width")
-
-    def __init__(self, period: float, now: int) -> None:
-        self.total = 0
-        self._start(period, now)
-
-    def _start(self, period: float, now: int) -> None:
-        self.period = period
-        # Two ticks wider than a sixtieth, because times and the period are rounded down to ticks.
-        self.width = int(period * _TICKS) // _SLICES + 2
-        self.head = now // self.width
-        self.born = now
-        self.counts = [0] * _RING
-        self.counts[self.head % _RING] = self.total
-
-    def change(self, period: float, now: int) -> None:
-        """The same bucket with another period: what is in the window counts as taken now."""
-        self.advance(now // self.width)
-        self._start(period, now)
-
-    def advance(self, head: int) -> None:
-        """Makes `head` the slice that is now; what has left the window no longer counts."""
-        if head - self.head > _SLICES:
-            self.counts = [0] * _RING
-            self.total = 0
-        else:
-            for entered in range(self.head + 1, head + 1):
-                place = entered % _RING
-                self.total -= self.counts[place]
-                self.counts[place] = 0
-        self.head = head
-
-    def correct(self, at: int, more: int) -> None:
-        """`more` units than were taken at `at` (fewer where negative), unless that has left the window."""
-        taken = at // self.width
-        if at >= self.born and taken >= self.head - _SLICES:
-            self.counts[taken % _RING] += more
-            self.total += more
-
-    def standing(self, bucket: Bucket, now: int) -> Standing:
-        remaining = max(bucket.limit - self.total, 0)
-        newest = self.head
-        # Nearly always the newest slice is the present one.
-        while not self.counts[newest % _RING]:
-            newest -= 1
-            if newest < self.head - _SLICES:
-                return Standing(bucket, remaining, 0.0)
-        return Standing(bucket, remaining, self._gone(newest, now))
-
-    def wait(self, amount: int, limit: int, now: int) -> float:
-        """Seconds until `amount` fits if nobody else takes; the period where it never will."""
-        excess = self.total + amount - limit
-        for oldest in range(self.head - _SLICES, self.head + 1):
-            excess -= self.counts[oldest % _RING]
-            if excess <= 0:
-                return self._gone(oldest, now)
-        return self.period
-
-    def _gone(self, taken: int, now: int) -> float:
-        # One tick more, because the caller's clock is rounded down to ticks when it comes back.
-        return ((taken + _RING) * self.width - now + 1) / _TICKS
-
-    def forgettable(self, now: int, wall: float) -> bool:
-        """Nothing in it can count any more, nor be corrected. `wall` makes no difference to a window."""
-        return now // self.width - self.head > _SLICES
-
-
-class _Fund:
-    __slots__ = ("bucket", "over", "reserved", "spent")
-
-    def __init__(self, bucket: Bucket | None) -> None:
-        self.bucket = bucket
-        """As it was given last; None where a preset is all that is known."""
-        self.spent = 0
-        self.reserved = 0
-        self.over: int | None = None
-        """Since when the wall clock has been seen to be past the period."""
-
-    def spend(self, amount: int) -> None:
-        # Calls that run at the same time are all over when they are settled: nothing of them stays.
-        if amount > 0 and (self.bucket is None or self.bucket.kind != "concurrency"):
-            self.spent += amount
-
-    def forgettable(self, now: int, wall: float) -> bool:
-        """Nothing is in it, or its period is long over: one only just over may be a wall clock set wrong."""
-        if self.reserved:
-            return False
-        if not self.spent:
-            return True
-        if self.bucket is None or wall < self.bucket.until:
-            self.over = None
-            return False
-        if self.over is None:
-            self.over = now
-        return now - self.over >= _GRACE
+_Held = tuple[tuple[Take, ...], int, int]
+"""What a lease took, when, and when it expires."""
 
 
 class MemoryLimiter:
@@ -149,19 +42,23 @@ class MemoryLimiter:
 
     def __init__(self, clock: Clock, *, lease_seconds: float = LEASE_SECONDS) -> None:
         self._clock = clock
-        self._patience = int(lease_seconds * _TICKS)
-        self._windows: dict[str, _Window] = {}
-        self._funds: dict[str, _Fund] = {}
+        self._patience = int(lease_seconds * TICKS)
+        self._windows: dict[str, Window] = {}
+        self._funds: dict[str, Fund] = {}
         # The keys of both, in the order in which they are looked at.
         self._window_round: deque[str] = deque()
         self._fund_round: deque[str] = deque()
-        # Oldest first, both; an expired lease moves from the one to the other.
+        # An expired lease moves from the one to the other, which has those first that expired first.
         self._open: dict[str, _Held] = {}
         self._late: dict[str, _Held] = {}
+        # When each open lease expires, the soonest first; and some that are over, but never more than are open.
+        self._expiries: list[tuple[int, str]] = []
+        self._barred = ""
+        self._listeners: tuple[Callable[[Mapping[str, Spending]], None], ...] = ()
         # No other store, and no earlier life of this one, gave out a lease that begins like this.
         self._prefix = secrets.token_hex(8) + "-"
         self._number = 0
-        self._now = int(clock.monotonic() * _TICKS)
+        self._now = int(clock.monotonic() * TICKS)
         self._skew = 0
         self._due = self._look_at = self._now
 
@@ -175,10 +72,24 @@ class MemoryLimiter:
         """How many leases are kept: open ones, and expired ones that may still be settled."""
         return len(self._open) + len(self._late)
 
-    async def acquire(self, takes: Sequence[Take]) -> Decision:
-        """Takes every amount, or none. Raises ValueError, with nothing taken, for a negative amount."""
+    @property
+    def expiries(self) -> int:
+        """How many moments are noted at which a lease expires, of leases that are over too."""
+        return len(self._expiries)
+
+    def on_spent(self, heard: Callable[[Mapping[str, Spending]], None]) -> None:
+        """Has `heard` called within each settling that spends something, besides those that are called already."""
+        self._listeners = (*self._listeners, heard)
+
+    async def acquire(self, takes: Sequence[Take], lease_seconds: float | None = None) -> Decision:
+        """Takes every amount, or none. Raises ValueError, with nothing taken, for a negative amount.
+
+        Left out, `lease_seconds` is the store's own.
+        """
+        if self._barred:
+            raise GatewayError(Code.STORE_UNAVAILABLE, retry_after=1)
         now = self._tick()
-        touched: list[tuple[Bucket, _Window]] = []
+        touched: list[tuple[Bucket, Window]] = []
         for place, take in enumerate(takes):
             bucket = take.bucket
             amount = take.amount
@@ -195,11 +106,14 @@ class MemoryLimiter:
                 if (after > bucket.limit) if amount > 0 else (amount < 0 or bucket.limit <= 0):
                     return self._refuse(takes, place, now)
                 window.total = after
-                window.counts[window.head % _RING] += amount
+                window.counts[window.head % RING] += amount
                 touched.append((bucket, window))
         self._number += 1
         lease = f"{self._prefix}{self._number}"
-        self._open[lease] = (tuple(takes), now)
+        expires = now + (self._patience if lease_seconds is None else int(lease_seconds * TICKS))
+        self._open[lease] = (tuple(takes), now, expires)
+        heappush(self._expiries, (expires, lease))
+        self._due = min(self._due, expires)
         return Decision(lease=lease, standings=[window.standing(bucket, now) for bucket, window in touched])
 
     async def settle(self, lease: str, used: Mapping[str, int]) -> None:
@@ -209,37 +123,32 @@ class MemoryLimiter:
         a day ago is taken for settled.
         """
         held = self._open.pop(lease, None)
-        reserved = held is not None
-        held = held or self._late.pop(lease, None)
-        if held is None:
-            if not lease.startswith(self._prefix):
-                for key, amount in used.items():
-                    if key in self._funds:
-                        self._funds[key].spend(amount)
-            return
-        takes, at = held
-        # Each number replaces all takes of its bucket, so the first of them uses it up.
-        rest = dict(used)
-        for take in takes:
-            bucket = take.bucket
-            key = bucket.key
-            amount = take.amount
-            if bucket.fund:
-                fund = self._funds.get(key) or self._fund(key, bucket)
-                if reserved:
-                    fund.reserved -= amount
-                fund.spend(rest.pop(key, 0) if key in used else amount)
-            elif key in used and key in self._windows:
-                self._windows[key].correct(at, max(rest.pop(key, 0), 0) - amount)
+        changed: dict[str, Spending] = {}
+        if held is not None:
+            self._tidy()
+            self._close(held, used, changed, reserved=True)
+        elif (held := self._late.pop(lease, None)) is not None:
+            self._close(held, used, changed, reserved=False)
+        elif not lease.startswith(self._prefix):
+            for key, amount in used.items():
+                if key in self._funds:
+                    _spend(self._funds[key], key, amount, changed)
+        if changed:
+            for heard in self._listeners:
+                heard(changed)
+
+    async def settle_again(self, lease: str, used: Mapping[str, int]) -> None:
+        """Nothing: what was given out by a process that is gone is gone with its counters."""
 
     async def release(self, lease: str) -> None:
         """Gives everything back. Only the first release counts, and none after a settling."""
         held = self._open.pop(lease, None)
         reserved = held is not None
+        if reserved:
+            self._tidy()
         held = held or self._late.pop(lease, None)
         if held is not None:
-            takes, at = held
-            self._give_back(takes, at, funds=reserved, windows=True)
+            self._give_back(held[0], held[1], funds=reserved, windows=True)
 
     async def preset(self, spent: Mapping[str, int], *, complete: bool = True) -> None:
         """Sets what is spent of each fund of which nothing is kept."""
@@ -266,9 +175,13 @@ class MemoryLimiter:
                 found[key] = (window.total, 0)
         return found
 
+    def bar(self, reason: str) -> None:
+        """Lets no call in for this reason; '' ends that."""
+        self._barred = reason
+
     async def check(self) -> str:
-        """Always `ok`."""
-        return "ok"
+        """`ok`, or why no call is let in."""
+        return self._barred or "ok"
 
     async def aclose(self) -> None:
         """Nothing is held that would have to be let go."""
@@ -287,6 +200,29 @@ class MemoryLimiter:
         standings = [self._window(window, now).standing(window, now) for window in windows]
         return Decision(refused=bucket, retry_after=wait, standings=standings)
 
+    def _close(self, held: _Held, used: Mapping[str, int], changed: dict[str, Spending], *, reserved: bool) -> None:
+        """What a lease took becomes what it used; notes what that changed."""
+        takes, at, _ = held
+        # Each number replaces all takes of its bucket, so the first of them uses it up.
+        rest = dict(used)
+        for take in takes:
+            bucket = take.bucket
+            key = bucket.key
+            amount = take.amount
+            if bucket.fund:
+                fund = self._funds.get(key) or self._fund(key, bucket)
+                if reserved:
+                    fund.reserved -= amount
+                _spend(fund, key, rest.pop(key, 0) if key in used else amount, changed)
+            elif key in used and key in self._windows:
+                self._windows[key].correct(at, max(rest.pop(key, 0), 0) - amount)
+
+    def _tidy(self) -> None:
+        """Forgets when leases would have expired that are over, once they are more than those that are open."""
+        if len(self._expiries) > 2 * len(self._open) + _FEW:
+            self._expiries = [each for each in self._expiries if each[1] in self._open]
+            heapify(self._expiries)
+
     def _give_back(self, takes: Iterable[Take], at: int, *, funds: bool, windows: bool) -> None:
         for take in takes:
             key = take.bucket.key
@@ -296,11 +232,11 @@ class MemoryLimiter:
             elif windows and key in self._windows:
                 self._windows[key].correct(at, -take.amount)
 
-    def _window(self, bucket: Bucket, now: int) -> _Window:
+    def _window(self, bucket: Bucket, now: int) -> Window:
         """The window of `bucket`, moved on to `now`."""
         window = self._windows.get(bucket.key)
         if window is None:
-            window = self._windows[bucket.key] = _Window(bucket.period, now)
+            window = self._windows[bucket.key] = Window(bucket.period, now)
             self._window_round.append(bucket.key)
         elif window.period != bucket.period:
             window.change(bucket.period, now)
@@ -309,16 +245,16 @@ class MemoryLimiter:
             window.advance(head)
         return window
 
-    def _fund(self, key: str, bucket: Bucket | None) -> _Fund:
+    def _fund(self, key: str, bucket: Bucket | None) -> Fund:
         fund = self._funds.get(key)
         if fund is None:
-            fund = self._funds[key] = _Fund(bucket)
+            fund = self._funds[key] = Fund(bucket)
             self._fund_round.append(key)
         return fund
 
     def _tick(self) -> int:
         """The time in ticks, which only goes forward, once everything that is due at it is done."""
-        now = int(self._clock.monotonic() * _TICKS) + self._skew
+        now = int(self._clock.monotonic() * TICKS) + self._skew
         if now < self._now:
             self._skew += self._now - now
             now = self._now
@@ -328,32 +264,31 @@ class MemoryLimiter:
         return now
 
     def _sweep(self, now: int) -> None:
-        for lease in _taken_by(self._open, now - self._patience):
-            held = self._late[lease] = self._open.pop(lease)
-            self._give_back(held[0], held[1], funds=True, windows=False)
-        for lease in _taken_by(self._late, now - self._patience - _LATE):
+        expiries = self._expiries
+        while expiries and expiries[0][0] <= now:
+            _, lease = heappop(expiries)
+            held = self._open.pop(lease, None)
+            if held is not None:
+                self._late[lease] = held
+                self._give_back(held[0], held[1], funds=True, windows=False)
+        for lease in list(takewhile(lambda lease: self._late[lease][2] <= now - _LATE, self._late)):
             del self._late[lease]
         if now >= self._look_at:
             wall = self._clock.now()
             _look(self._windows, self._window_round, now, wall)
             _look(self._funds, self._fund_round, now, wall)
             self._look_at = now + _LOOK
-        # What is acquired from here on expires no sooner than `patience` from now.
-        _, oldest = next(iter(self._open.values()), ((), now))
-        self._due = min(self._look_at, oldest + self._patience)
+        self._due = min(self._look_at, expiries[0][0]) if expiries else self._look_at
 
 
-def _taken_by(leases: Mapping[str, _Held], moment: int) -> list[str]:
-    """The leases that were taken at `moment` or before; `leases` has the oldest first."""
-    found: list[str] = []
-    for lease, (_, at) in leases.items():
-        if at > moment:
-            break
-        found.append(lease)
-    return found
+def _spend(fund: Fund, key: str, amount: int, changed: dict[str, Spending]) -> None:
+    before = fund.spent
+    fund.spend(amount)
+    if fund.spent != before:
+        changed[key] = Spending(changed[key].before if key in changed else before, fund.spent)
 
 
-def _look(counters: dict[str, _Window] | dict[str, _Fund], in_turn: deque[str], now: int, wall: float) -> None:
+def _look(counters: dict[str, Window] | dict[str, Fund], in_turn: deque[str], now: int, wall: float) -> None:
     """Looks at the next few counters and drops those that can be forgotten."""
     for _ in range(min(max(len(in_turn) // _PART, _LEAST), len(in_turn))):
         key = in_turn.popleft()

@@ -9,13 +9,12 @@ away it hears of it when it is back; said twice, it counts once.
 """
 
 import asyncio
-import math
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Final, NamedTuple, cast
+from typing import Final, cast
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -23,35 +22,20 @@ from structlog.typing import FilteringBoundLogger
 from scaigrid.clock import Clock
 from scaigrid.config.schema import Store
 from scaigrid.errors import Code, GatewayError
-from scaigrid.limiter import LEASE_SECONDS, Bucket, Decision, Standing, Take
+from scaigrid.limiter import LEASE_SECONDS, Bucket, Decision, Spending, Standing, Take
 from scaigrid.stores.address import read_address
 from scaigrid.stores.functions import LIBRARY, NAME
 from scaigrid.stores.link import Link
 from scaigrid.stores.wire import Away, Part, Refused, Reply, Wire, observe
+from scaigrid.stores.words import MOST_OF_FUND, TICKS, Words, digits, end_of, width
 
-TICKS: Final = 1_000_000
-"""In a second."""
-_MOST_OF_WINDOW: Final = 2**53 - 1
-"""A window's limit above this counts as this, and an amount above it never fits."""
-_MOST_OF_FUND: Final = 10**24 - 1
-"""Likewise a fund's: a thousand times the largest budget that can be declared, in nano-units."""
 _AT_ONCE: Final = 500
 """Buckets of one call that is about many: so the server is never held up for long."""
-_REMEMBERED: Final = 100_000
 
 _RUN: Final = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
 _MEMORY: Final = re.compile(rb"^(maxmemory|maxmemory_policy):(\S+)", re.MULTILINE)
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
-
-
-class _Known(NamedTuple):
-    """A bucket in the server's words: its key, and what of a take of it is always the same."""
-
-    bucket: Bucket
-    key: str
-    head: str
-    most: int
 
 
 class ValkeyLimiter:
@@ -72,8 +56,8 @@ class ValkeyLimiter:
         """Raises ValueError for a URL that is none."""
         if config.url is None:
             raise ValueError("a Valkey has a URL")
-        self._base = f"{{{config.prefix}}}:"
-        self._state, self._open = f"{self._base}state", f"{self._base}open"
+        self._words = words = Words(config.prefix)
+        self._state, self._open = words.key("state"), words.key("open")
         self._patience = int(lease_seconds * TICKS)
         self._ticks = ticks
         self._link = Link(
@@ -83,7 +67,6 @@ class ValkeyLimiter:
             greet=self._greet,
         )
         self._timeout = config.timeout_seconds
-        self._known: dict[str, _Known] = {}
         # Nobody else, and no earlier life of this one, names a lease like this behind its epoch.
         self._holder = secrets.token_hex(8)
         self._number = 0
@@ -95,33 +78,48 @@ class ValkeyLimiter:
         self._to_preset = asyncio.Event()
         self._ending: dict[str, tuple[Part, ...]] = {}
         """By lease, what the server has not yet said that it heard; oldest first."""
-        self._in_ledger: frozenset[str] = frozenset()
-        """Those that ended before the present rebuilding began: the ledger has counted them by then."""
+        self._in_ledger: frozenset[str] | None = None
+        """Those that ended before the present rebuilding began: the ledger has counted them by then. None before the
+        first one: so have then all that an earlier life of this gateway left to be settled."""
+        self._inherited: dict[str, Mapping[str, int]] = {}
+        """By lease, what is to be settled again once it is known whose epoch it is."""
         self._ended = asyncio.Event()
+        self._barred = ""
+        self._listeners: tuple[Callable[[Mapping[str, Spending]], None], ...] = ()
 
     # -- the port ----------------------------------------------------------------------------------------------------
 
-    async def acquire(self, takes: Sequence[Take]) -> Decision:
-        """Takes every amount, or none. Raises ValueError, with nothing taken, for a negative amount."""
+    def on_spent(self, heard: Callable[[Mapping[str, Spending]], None]) -> None:
+        """Has `heard` called with what the server answers to each settling, besides those that are called already.
+
+        Of a settling whose answer was lost on the way, nothing is heard: it counts once, and is answered once.
+        """
+        self._listeners = (*self._listeners, heard)
+
+    async def acquire(self, takes: Sequence[Take], lease_seconds: float | None = None) -> Decision:
+        """Takes every amount, or none. Raises ValueError, with nothing taken, for a negative amount.
+
+        Left out, `lease_seconds` is the store's own.
+        """
         keys: list[str] = []
         wants: list[str] = []
-        known = self._known
-        for bucket, amount in ((take.bucket, take.amount) for take in takes):
+        known = self._words.known
+        for bucket, amount in _pairs(takes):
             if amount < 0:
                 raise ValueError(f"{bucket.key}: nothing less than 0 can be taken")
             found = known.get(bucket.key)
             if found is None or found.bucket is not bucket:
-                found = self._learn(bucket)
+                found = self._words.learn(bucket)
             keys.append(found.key)
             wants.append(f"{found.head}{amount if amount <= found.most else found.most + 1}")
         wire = self._wire()
         self._number += 1
         lease = f"{self._epoch}-{self._holder}{self._number:x}"
         answer = wire.call(
-            *self._function("acquire", self._state, self._open, self._lease_key(lease), *keys),
+            *self._function("acquire", self._state, self._open, self._words.key(f"lease:{lease}"), *keys),
             self._now(),
             self._epoch,
-            self._patience,
+            self._patience if lease_seconds is None else int(lease_seconds * TICKS),
             *wants,
         )
         try:
@@ -147,7 +145,20 @@ class ValkeyLimiter:
 
     async def settle(self, lease: str, used: Mapping[str, int]) -> None:
         """Replaces what was taken by `used`, where a negative number counts as 0. Only the first settling counts."""
-        self._end(lease, "settle", used)
+        self._end(lease, "settle", {key: digits(amount) for key, amount in used.items()})
+
+    async def settle_again(self, lease: str, used: Mapping[str, int]) -> None:
+        """As `settle`, of a lease that was given out in the present epoch; which one that is may be heard later."""
+        if not self._epoch:
+            self._inherited[lease] = used
+        elif lease.partition("-")[0] == self._epoch:
+            await self.settle(lease, used)
+
+    async def spend(self, lease: str, spent: Sequence[Take]) -> None:
+        """As `settle`, of a lease that this store was not there to give out: its name is known to nobody else."""
+        self._end(
+            lease, "spend", {bucket.key: f"{digits(amount)} {end_of(bucket)}" for bucket, amount in _pairs(spent)}
+        )
 
     async def release(self, lease: str) -> None:
         """Gives everything back. Only the first release counts, and none after a settling."""
@@ -160,18 +171,33 @@ class ValkeyLimiter:
         try:
             if wire is None:
                 raise _unavailable()
-            epoch = await self._preset(wire, spent, complete=complete)
+            in_ledger = frozenset(self._ending) if self._in_ledger is None else self._in_ledger
+            epoch, counted = await self._preset(wire, spent, complete=complete)
             if not epoch:
                 raise _unavailable()
         except GatewayError:
             self._to_preset.set()
             raise
-        if not self._epoch:
-            for lease in self._in_ledger & self._ending.keys():
+        if not self._epoch and counted:
+            for lease in in_ledger & self._ending.keys():
                 del self._ending[lease]
         self._epoch, self._served = epoch, True
         self._to_preset.clear()
         self._say_again(wire)
+        inherited, self._inherited = self._inherited, {}
+        for lease, used in inherited.items():
+            await self.settle_again(lease, used)
+
+    async def amend(self, changes: Mapping[str, int]) -> None:
+        """Adds to what was spent of each fund that is held, or takes from it: the ledger has been corrected by so much.
+
+        What is not held will be counted from the ledger, and so is everything where the server has lost its counters.
+        """
+        await self._link.tried()
+        if self._link.wire is None:
+            raise _unavailable()
+        keys, amounts = map(self._words.bucket, changes), (f"{change:+d}" for change in changes.values())
+        await self._answered(self._link.wire.call(*self._function("amend", self._state, *keys), *amounts))
 
     async def spent(self, buckets: Sequence[Bucket]) -> Mapping[str, tuple[int, int]]:
         """By key, (spent, reserved) of a fund and (in the window now, 0) of a window."""
@@ -190,8 +216,14 @@ class ValkeyLimiter:
             await self._link.connected()
         self._in_ledger = frozenset(self._ending)
 
+    def bar(self, reason: str) -> None:
+        """Lets no call in for this reason; '' ends that."""
+        self._barred = reason
+
     async def check(self) -> str:
         """`ok`, once the server has just done what every call has it do."""
+        if self._barred:
+            return self._barred
         self._link.start()
         wire = self._link.wire
         if wire is None:
@@ -220,51 +252,41 @@ class ValkeyLimiter:
     def _function(self, function: str, *keys: str) -> tuple[Part, ...]:
         return ("FCALL", f"{NAME}_{function}", len(keys), *keys)
 
-    def _bucket_key(self, key: str) -> str:
-        return f"{self._base}b:{key}"
-
-    def _lease_key(self, lease: str) -> str:
-        return f"{self._base}lease:{lease}"
-
     def _now(self) -> Part:
         return "" if self._ticks is None else self._ticks()
 
-    def _learn(self, bucket: Bucket) -> _Known:
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
-        if bucket.fund:
-            kind = "c" if bucket.kind == "concurrency" else "f"
-            shape = "-" if bucket.until == math.inf else str(int(bucket.until * 1000))
-            most = _MOST_OF_FUND
-        else:
-            kind, shape, most = "w", str(_width(bucket)), _MOST_OF_WINDOW
-        limit = max(0, min(bucket.limit, most))
-        known = _Known(bucket, self._bucket_key(bucket.key), f"{kind} {limit} {shape} ", most)
-        self._known[bucket.key] = known
-        return known
-
     # -- leases that end ---------------------------------------------------------------------------------------------
 
-    def _end(self, lease: str, how: str, used: Mapping[str, int]) -> None:
+    def _end(self, lease: str, how: str, used: Mapping[str, str]) -> None:
         if lease in self._ending:
             return
+        keys = (self._words.key(f"lease:{lease}"), *map(self._words.bucket, used))
         command = self._ending[lease] = (
-            *self._function("settle", self._state, self._open, self._lease_key(lease), *map(self._bucket_key, used)),
+            *self._function("settle", self._state, self._open, *keys),
             lease.partition("-")[0],
             how,
-            *(str(max(0, min(amount, _MOST_OF_FUND))) for amount in used.values()),
+            *used.values(),
         )
         self._link.start()
         if self._link.wire is not None and self._epoch:
             observe(self._link.wire.call(*command), partial(self._heard, lease))
 
-    def _heard(self, lease: str, error: Exception | None) -> None:
+    def _heard(self, lease: str, reply: Reply, error: Exception | None) -> None:
         if isinstance(error, Away):
             return
         if error is not None:
             _log.error("lease_not_ended", lease=lease, reason=str(error))
         self._ending.pop(lease, None)
         self._ended.set()
+        if reply and self._listeners:
+            changed = cast("list[bytes]", reply)
+            name = self._words.name
+            spending = {
+                name(changed[place]): Spending(int(changed[place + 1]), int(changed[place + 2]))
+                for place in range(0, len(changed), 3)
+            }
+            for heard in self._listeners:
+                heard(spending)
 
     def _say_again(self, wire: Wire) -> None:
         for lease, command in self._ending.items():
@@ -275,7 +297,7 @@ class ValkeyLimiter:
     def _wire(self) -> Wire:
         self._link.start()
         wire = self._link.wire
-        if wire is None or not self._epoch:
+        if wire is None or not self._epoch or self._barred:
             raise _unavailable()
         return wire
 
@@ -296,15 +318,18 @@ class ValkeyLimiter:
         return reply
 
     async def _spent(self, wire: Wire, buckets: Sequence[Bucket]) -> list[bytes]:
-        keys = (self._state, self._open, *(self._bucket_key(bucket.key) for bucket in buckets))
-        shapes = ("-" if bucket.fund else _width(bucket) for bucket in buckets)
-        answer = wire.call(*self._function("spent", *keys), self._now(), self._patience, *shapes)
+        keys = (self._state, self._open, *(self._words.bucket(bucket.key) for bucket in buckets))
+        shapes = ("-" if bucket.fund else width(bucket) for bucket in buckets)
+        answer = wire.call(*self._function("spent", *keys), self._now(), *shapes)
         return cast("list[bytes]", await self._answered(answer))
 
-    async def _preset(self, wire: Wire, spent: Mapping[str, int], *, complete: bool) -> str:
-        """The epoch; empty where there is none, and these funds alone begin none."""
+    async def _preset(self, wire: Wire, spent: Mapping[str, int], *, complete: bool) -> tuple[str, bool]:
+        """The epoch, empty where there is none and these funds alone begin none; and whether nothing less counts in it.
+
+        Of funds that have been counted without interruption, the counters know better than the ledger.
+        """
         begun, how = secrets.token_hex(8), "raise" if self._served and not self._epoch else "keep"
-        amounts = [(self._bucket_key(key), str(min(amount, _MOST_OF_FUND))) for key, amount in spent.items()]
+        amounts = [(self._words.bucket(key), str(min(amount, MOST_OF_FUND))) for key, amount in spent.items()]
         parts = [amounts[first : first + _AT_ONCE] for first in range(0, len(amounts), _AT_ONCE)] or [[]]
         epoch = ""
         for number, part in enumerate(parts, 1):
@@ -312,7 +337,7 @@ class ValkeyLimiter:
             keys = (self._state, *(key for key, _ in part))
             answer = wire.call(*self._function("preset", *keys), begun, how, more, *(amount for _, amount in part))
             epoch = _text(await self._answered(answer))
-        return epoch
+        return epoch, how == "raise" or epoch == begun
 
     async def _greet(self, wire: Wire) -> None:
         """Has the functions loaded, and finds out whether the counters are still those that we know."""
@@ -345,13 +370,12 @@ class ValkeyLimiter:
         return run[1].decode() if run else ""
 
 
-def _width(bucket: Bucket) -> int:
-    """Of a window's slices, in ticks: as memory.py has it."""
-    return int(bucket.period * TICKS) // 60 + 2
+def _pairs(takes: Sequence[Take]) -> Iterator[tuple[Bucket, int]]:
+    return ((take.bucket, take.amount) for take in takes)
 
 
 def _unavailable() -> GatewayError:
-    return GatewayError(Code.STORE_UNAVAILABLE, "The store of limits and budgets is unavailable.")
+    return GatewayError(Code.STORE_UNAVAILABLE, "The store of limits and budgets is unavailable.", retry_after=1)
 
 
 def _text(reply: Reply) -> str:

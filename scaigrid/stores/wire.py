@@ -176,13 +176,14 @@ async def connect(address: Address, patience: float, tls: ssl.SSLContext | None 
     return wire
 
 
-def observe(answer: asyncio.Future[Reply], done: Callable[[Exception | None], None]) -> None:
-    """Has `done` called with what became of a call that nobody awaits: None where it was answered."""
+def observe(answer: asyncio.Future[Reply], done: Callable[[Reply, Exception | None], None]) -> None:
+    """Has `done` called with what became of a call that nobody awaits: its answer, and None where there is one."""
 
     def look(ended: asyncio.Future[Reply]) -> None:
         error: BaseException | None = None
         with suppress(asyncio.CancelledError):
             error = ended.exception()
-        done(error if isinstance(error, Exception) else None)
+        failed = error if isinstance(error, Exception) else None
+        done(None if failed or ended.cancelled() else ended.result(), failed)
 
     answer.add_done_callback(look)

@@ -2,7 +2,8 @@
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from math import inf
 from typing import NamedTuple, get_args, get_type_hints
 
@@ -12,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaigrid.config.schema import Store
-from scaigrid.limiter import LEASE_SECONDS, Bucket, Decision, Limiter, Take
+from scaigrid.limiter import LEASE_SECONDS, Bucket, Decision, Limiter, Spending, Take
 from scaigrid.stores import LIMITERS
-from tests.scaigrid.stores.openers import OPENERS, Opener
+from tests.scaigrid.stores.openers import OPENERS, Opened, Opener
 
 pytestmark = pytest.mark.anyio
 
@@ -305,6 +306,19 @@ async def test_leases_expire_one_by_one_each_at_its_own_moment(opener: Opener) -
             opened.clock.advance(0.25)
 
 
+async def test_a_lease_expires_when_its_caller_said(opener: Opener) -> None:
+    """Whichever was taken first."""
+    async with opener() as opened:
+        for seconds in (3600.0, LEASE_SECONDS, 0.5, 60.0):
+            assert (await opened.limiter.acquire([Take(fund(), 1), Take(concurrency(), 1)], seconds)).lease is not None
+        now = 0.0
+        for moment, left in ((0.499, 4), (0.5, 3), (59.999, 3), (60.0, 2), (899.0, 2), (900.0, 1), (3600.0, 0)):
+            opened.clock.advance(moment - now)
+            now = moment
+            assert await counted(opened.limiter, fund()) == (0, left)
+            assert await counted(opened.limiter, concurrency()) == (0, left)
+
+
 async def test_an_expired_lease_takes_nothing_out_of_a_window(opener: Opener) -> None:
     """The call may well have happened: only time gives a request back, or an early release."""
     hourly = window(period=3600.0)
@@ -469,6 +483,75 @@ async def test_what_never_fits_is_told_to_wait_for_the_period(opener: Opener) ->
 async def test_a_fund_cannot_say_when_it_has_room(opener: Opener) -> None:
     async with opener() as opened:
         assert (await refused(opened.limiter, (fund(), 6))).retry_after == 0.0
+
+
+# -- what was spent is heard -----------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def heard(opener: Opener) -> AsyncGenerator[tuple[Opened, list[Mapping[str, Spending]]]]:
+    async with opener() as opened:
+        told: list[Mapping[str, Spending]] = []
+        opened.limiter.on_spent(told.append)
+        yield opened, told
+
+
+async def test_who_listens_hears_what_each_settling_spent_and_of_nothing_else(opener: Opener) -> None:
+    async with heard(opener) as (opened, told):
+        takes = ((fund(), 3), (fund("unnamed"), 2), (fund("free"), 1), (concurrency(), 1), (window(), 1))
+        for used in ({"fund": 1}, {"fund": 0, "unnamed": 0}, {"fund": 4, "unnamed": 1}):
+            lease = await taken(opened.limiter, *takes)
+            await opened.limiter.settle(lease, {"free": 0, "concurrency": 1, "requests": 7, **used})
+        await opened.limiter.release(await taken(opened.limiter, (fund("released"), 2)))
+        await opened.limiter.spent([fund()])
+        assert told == [{"fund": (0, 1), "unnamed": (0, 2)}, {"fund": (1, 5), "unnamed": (2, 3)}]
+
+
+@pytest.mark.parametrize("later", [0.0, LEASE_SECONDS], ids=["in time", "late"])
+async def test_a_settling_is_heard_once_even_after_its_lease_has_expired(opener: Opener, later: float) -> None:
+    async with heard(opener) as (opened, told):
+        lease = await taken(opened.limiter, (fund(), 3))
+        opened.clock.advance(later)
+        for used in (2, 3):
+            await opened.limiter.settle(lease, {"fund": used})
+        assert await counted(opened.limiter, fund()) == (2, 0)
+        assert told == [{"fund": (0, 2)}]
+
+
+async def test_a_settling_of_a_lease_that_the_store_does_not_know_is_heard(opener: Opener) -> None:
+    async with heard(opener) as (opened, told):
+        await opened.limiter.preset({"fund": 2})
+        await opened.limiter.settle("of another life", {"fund": 3, "unknown": 4})
+        assert await counted(opened.limiter, fund()) == (5, 0)
+        assert told == [{"fund": (2, 5)}]
+
+
+async def test_a_fund_that_is_given_twice_is_heard_of_once_with_all_that_was_spent(opener: Opener) -> None:
+    async with heard(opener) as (opened, told):
+        await opened.limiter.settle(await taken(opened.limiter, (fund(), 1), (fund(), 2)), {})
+        await opened.limiter.settle(await taken(opened.limiter, (fund(), 1), (fund(), 1)), {"fund": 4})
+        assert await counted(opened.limiter, fund()) == (7, 0)
+        assert told == [{"fund": (0, 3)}, {"fund": (3, 7)}]
+
+
+async def test_everybody_who_listens_hears(opener: Opener) -> None:
+    async with heard(opener) as (opened, told):
+        also: list[Mapping[str, Spending]] = []
+        opened.limiter.on_spent(also.append)
+        await opened.limiter.settle(await taken(opened.limiter, (fund(), 1)), {})
+        assert await counted(opened.limiter, fund()) == (1, 0)
+        assert told == also == [{"fund": (0, 1)}]
+
+
+async def test_of_all_that_spend_together_exactly_one_sees_a_threshold_passed(opener: Opener) -> None:
+    async with heard(opener) as (opened, told):
+        leases = [await taken(opened.limiter, (fund(limit=1000), 10)) for _ in range(100)]
+        async with anyio.create_task_group() as callers:
+            for number, lease in enumerate(leases):
+                callers.start_soon(opened.limiter.settle, lease, {"fund": number % 10})
+        assert await counted(opened.limiter, fund()) == (450, 0)
+        for threshold in range(1, 451):
+            assert sum(each["fund"].before < threshold <= each["fund"].after for each in told) == 1
 
 
 # -- standings -------------------------------------------------------------------------------------------------------

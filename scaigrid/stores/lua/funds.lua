@@ -89,6 +89,14 @@ local function expire_fund(fund, now)
   end
 end
 
+-- Where nothing is held of a fund, nothing is spent of it yet.
+local function begin_fund(key, ends)
+  if redis.call('HEXISTS', key, 'r') == 0 then
+    redis.call('HSET', key, 's', '0', 'r', '0')
+    expire_fund({ key = key, ends = ends, forgotten = '-' }, tonumber(redis.call('TIME')[1]) * 1e6)
+  end
+end
+
 local function take_of_fund(fund, now, given)
   redis.call('HSET', fund.key, 'r', sum(fund.reserved, join(fund.wanted_high, fund.wanted_low)))
   if fund.fresh then
@@ -99,7 +107,8 @@ local function take_of_fund(fund, now, given)
   end
 end
 
--- So much less is reserved and so much more is spent of a fund that is held; one that is not was over long ago.
+-- So much less is reserved and so much more is spent of a fund that is held; one that is not was over long ago. Answers
+-- what was spent before, and after.
 local function close_fund(key, unreserved, used)
   local held = redis.call('HMGET', key, 's', 'r', 'c')
   if not held[2] then
@@ -107,9 +116,13 @@ local function close_fund(key, unreserved, used)
   end
   local rest = minus(held[2], unreserved)
   if not held[3] then
-    redis.call('HSET', key, 'r', rest, 's', sum(held[1] or '0', used))
-  elseif rest == '0' then
-    -- Calls that run at the same time are all over when they are settled: nothing of them stays.
+    local before = held[1] or '0'
+    local after = sum(before, used)
+    redis.call('HSET', key, 'r', rest, 's', after)
+    return before, after
+  end
+  -- Calls that run at the same time are all over when they are settled: nothing of them stays.
+  if rest == '0' then
     redis.call('DEL', key)
   else
     redis.call('HSET', key, 'r', rest)

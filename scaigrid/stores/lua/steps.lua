@@ -3,8 +3,10 @@
 What is kept, all under one hash tag:
 
   state        hash    epoch, the life of the counters; now and skew, their clock; run, the server that they were in
-  open         zset    leases that are neither over nor expired, by when they were taken
-  lease:<id>   string  what a lease took: { when, bucket, kind, amount, bucket, kind, amount, ... }
+  open         zset    leases that are neither over nor expired, by a moment a quarter of an hour before they expire: as
+                       releases have it in which every lease lasts that long, so that all give back the same ones
+  lease:<id>   string  what a lease took: { when, bucket, kind, amount, bucket, kind, amount, ... }; or nothing, where it
+                       is not of this epoch and has been settled
   b:<bucket>   hash    a window or a fund
 
 A kind is w for a window, f for a fund, c for calls that run at the same time. Times are ticks of a microsecond; where a
@@ -16,6 +18,8 @@ could not name: the hash tag puts them where the others are.
 
 local LATE = 24 * 3600 * 1e6  -- how long an expired lease is kept, for a holder that settles it after all
 local SWEPT = 128             -- how many expired leases one step gives back
+local TOLD = ''              -- what is kept of a lease that was not given out here, once it has been settled
+local USUAL = 900 * 1e6       -- so long before it expires a lease stands in `open`
 
 -- The time, which only goes forward, and the epoch.
 local function tick(state, given)
@@ -37,8 +41,8 @@ local function tick(state, given)
 end
 
 -- Gives back what expired leases reserved. What they took of windows comes back with time alone.
-local function sweep(open, now, patience)
-  local over = redis.call('ZRANGE', open, '-inf', whole(now - patience), 'BYSCORE', 'LIMIT', 0, SWEPT)
+local function sweep(open, now)
+  local over = redis.call('ZRANGE', open, '-inf', whole(now - USUAL), 'BYSCORE', 'LIMIT', 0, SWEPT)
   for _, lease in ipairs(over) do
     redis.call('ZREM', open, lease)
     local packed = redis.call('GET', lease)
@@ -52,7 +56,7 @@ local function sweep(open, now, patience)
 end
 
 -- keys: state, open, lease, then a bucket for each take.
--- args: the time or '', the epoch, the ticks after which a lease expires, then `kind limit shape amount` for each take,
+-- args: the time or '', the epoch, the ticks after which this lease expires, then `kind limit shape amount` for each take,
 -- where shape is the width of a window's slices, or the milliseconds at which a fund's period ends, '-' for never.
 -- Answers { 0, 0 } with everything taken; { place, wait } with nothing taken, because the take at that place had no
 -- room; { -1, 0 } where the epoch is another one. Then the two numbers of a standing for each window.
@@ -62,7 +66,7 @@ local function acquire(keys, args)
   if epoch ~= args[2] then
     return { -1, 0 }
   end
-  sweep(keys[2], now, patience)
+  sweep(keys[2], now)
 
   local record, buckets, windows = { now }, {}, {}
   local refused, ticks = 0, 0
@@ -110,23 +114,39 @@ local function acquire(keys, args)
   else
     redis.call('SET', keys[3], cmsgpack.pack(record))
   end
-  redis.call('ZADD', keys[2], whole(now), keys[3])
+  redis.call('ZADD', keys[2], whole(now + patience - USUAL), keys[3])
   return answer
 end
 
 -- keys: state, open, lease, then a bucket for each number. args: the epoch of the lease, 'settle' or 'release', then
 -- how much was used of each bucket. One that is not named keeps what was taken, or with 'release' gives it back.
+-- Or 'spend', for a lease that nobody was given: then each number has behind it when the period of its fund ends.
+-- Answers, for each fund of which something was spent by this: its key, what was spent of it before, and after.
 local function settle(keys, args)
   local lease, release = keys[3], args[2] == 'release'
+  local answer, places = {}, {}
+  local function close(key, unreserved, use)
+    local before, after = close_fund(key, unreserved, use)
+    if before ~= after then
+      local place = places[key] or #answer + 1
+      places[key] = place
+      answer[place], answer[place + 1], answer[place + 2] = key, answer[place + 1] or before, after
+    end
+  end
   local packed = redis.call('GET', lease)
-  if not packed then
-    -- In its own epoch it is over already; of another one nothing is known, and what was used was really spent.
-    if redis.call('HGET', keys[1], 'epoch') ~= args[1] then
+  if not packed or packed == TOLD then
+    -- In its own epoch it is over already; of another one nothing is known, and what was used was really spent: once.
+    if #keys > 3 and not packed and redis.call('HGET', keys[1], 'epoch') ~= args[1] then
+      redis.call('SET', lease, TOLD, 'PX', whole(LATE / 1000))
       for i = 4, #keys do
-        close_fund(keys[i], '0', args[i - 1])
+        local use, ends = args[i - 1]:match('^(%d+) ?(%S*)$')
+        if ends ~= '' then
+          begin_fund(keys[i], ends)
+        end
+        close(keys[i], '0', use)
       end
     end
-    return 0
+    return answer
   end
   redis.call('DEL', lease)
   local reserved = redis.call('ZREM', keys[2], lease) == 1
@@ -139,7 +159,7 @@ local function settle(keys, args)
     local key, kind, amount = record[i], record[i + 1], record[i + 2]
     local use = release and '0' or used[key]
     if kind ~= 'w' then
-      close_fund(key, reserved and amount or '0', use or amount)
+      close(key, reserved and amount or '0', use or amount)
     elseif use then
       correct(key, record[1], math.min(tonumber(use), WHOLE) - tonumber(amount))
     end
@@ -148,7 +168,7 @@ local function settle(keys, args)
       used[key] = '0'
     end
   end
-  return 1
+  return answer
 end
 
 -- keys: state, then funds. args: an epoch to begin where there is none, 'raise' or 'keep', 'more' or 'done', then what
@@ -174,20 +194,36 @@ local function preset(keys, args)
   return epoch or ''
 end
 
--- keys: state, open, then buckets. args: the time or '', the ticks after which a lease expires, then for each bucket
--- the width of its slices, '-' for a fund. Answers two numbers for each: spent or in the window, and reserved.
+-- keys: state, then funds. args: how much more was spent of each, with its sign: the ledger has been corrected. Answers
+-- 0 where there is no epoch, for then they will be counted from the ledger.
+local function amend(keys, args)
+  if not redis.call('HGET', keys[1], 'epoch') then
+    return 0
+  end
+  for i = 2, #keys do
+    local held = redis.call('HMGET', keys[i], 's', 'r')
+    if held[2] then
+      local sign, amount, spent = args[i - 1]:sub(1, 1), args[i - 1]:sub(2), held[1] or '0'
+      redis.call('HSET', keys[i], 's', sign == '-' and minus(spent, amount) or sum(spent, amount))
+    end
+  end
+  return 1
+end
+
+-- keys: state, open, then buckets. args: the time or '', then for each bucket the width of its slices, '-' for a fund.
+-- Answers two numbers for each: spent or in the window, and reserved.
 local function spent(keys, args)
   local now = tick(keys[1], args[1])
-  sweep(keys[2], now, tonumber(args[2]))
+  sweep(keys[2], now)
   local answer = {}
   for i = 3, #keys do
     local amount, reserved
-    if args[i] == '-' then
+    if args[i - 1] == '-' then
       local held = redis.call('HMGET', keys[i], 's', 'r')
       amount, reserved = held[1] or '0', held[2] or '0'
     else
       -- Whatever its period is by now: only a call changes a window.
-      local width = redis.call('HGET', keys[i], 'w') or args[i]
+      local width = redis.call('HGET', keys[i], 'w') or args[i - 1]
       amount, reserved = whole(window_at(keys[i], tonumber(width), now, args[1]).total), '0'
     end
     answer[#answer + 1], answer[#answer + 2] = amount, reserved
@@ -208,6 +244,7 @@ local function open(keys, args)
 end
 
 redis.register_function('@name@_acquire', acquire)
+redis.register_function('@name@_amend', amend)
 redis.register_function('@name@_open', open)
 redis.register_function('@name@_preset', preset)
 redis.register_function('@name@_spent', spent)

@@ -11,7 +11,9 @@ from scaigrid.config.schema import Store
 from scaigrid.limiter import LEASE_SECONDS, Limiter
 from scaigrid.secrets import Secret
 from scaigrid.stores import LIMITERS
-from scaigrid.stores.valkey import TICKS, ValkeyLimiter
+from scaigrid.stores.standby import Standby
+from scaigrid.stores.valkey import ValkeyLimiter
+from scaigrid.stores.words import TICKS
 from tests.harness.clock import StillClock
 from tests.harness.valkey import Valkey, shared
 
@@ -28,10 +30,14 @@ class Opened:
 Opener = Callable[[], AbstractAsyncContextManager[Opened]]
 
 
+def unheard(_: object) -> None:
+    """Nobody wants to know."""
+
+
 @asynccontextmanager
 async def memory() -> AsyncGenerator[Opened]:
     clock = StillClock()
-    yield Opened(LIMITERS["memory"](Store(type="memory"), clock), clock)
+    yield Opened(LIMITERS["memory"](Store(type="memory"), clock, unheard), clock)
 
 
 def prefix() -> str:
@@ -59,7 +65,7 @@ async def over(
 async def valkey() -> AsyncGenerator[Opened]:
     clock = StillClock()
     async with over(shared(), prefix(), clock) as limiter:
-        yield Opened(limiter, clock)
+        yield Opened(Standby(limiter, clock, 0.1, unheard), clock)
 
 
 OPENERS: Mapping[str, Opener] = {"memory": memory, "valkey": valkey}

@@ -1,6 +1,6 @@
 """What is true of the memory store alone; what is true of every store is in tests/scaigrid/test_limiter.py."""
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaigrid.limiter import Bucket, Decision, Take
+from scaigrid.limiter import Bucket, Decision, Spending, Take
 from scaigrid.stores.memory import MemoryLimiter
 from tests.harness.clock import StillClock
 
@@ -70,6 +70,7 @@ class Entry:
     bucket: Bucket
     taken: int
     counts: int
+    lease_seconds: float
     state: str = "open"
 
 
@@ -78,16 +79,15 @@ class Model:
     """The rules, written as a list of everything that ever happened and read from the start each time."""
 
     clock: StillClock
-    lease_seconds: float
     entries: list[Entry] = field(default_factory=list[Entry])
 
     def now(self) -> int:
         now = int(self.clock.monotonic() * 1_000_000)
         for entry in self.entries:
             age = now - entry.at
-            if entry.state == "open" and age >= int(self.lease_seconds * 1_000_000):
+            if entry.state == "open" and age >= int(entry.lease_seconds * 1_000_000):
                 entry.state = "late"
-            if entry.state == "late" and age >= int((self.lease_seconds + DAY) * 1_000_000):
+            if entry.state == "late" and age >= int((entry.lease_seconds + DAY) * 1_000_000):
                 entry.state = "forgotten"
         return now
 
@@ -134,7 +134,7 @@ class Model:
                 return moment - now + 1
         return 0
 
-    def acquire(self, takes: Sequence[Take], lease: str) -> tuple[Bucket, int] | None:
+    def acquire(self, takes: Sequence[Take], lease: str, lease_seconds: float) -> tuple[Bucket, int] | None:
         """The bucket that refuses and the wait there, or None with everything taken."""
         now = self.now()
         wanted: dict[str, int] = {}
@@ -144,7 +144,7 @@ class Model:
             room = bucket.limit - sum(self.spent(bucket))
             if bucket.limit <= 0 or (take.amount > 0 and wanted[bucket.key] > room):
                 return bucket, 0 if bucket.fund else self.wait(bucket, wanted[bucket.key])
-        self.entries += [Entry(lease, now, take.bucket, take.amount, take.amount) for take in takes]
+        self.entries += [Entry(lease, now, take.bucket, take.amount, take.amount, lease_seconds) for take in takes]
         return None
 
     def settle(self, lease: str, used: dict[str, int]) -> None:
@@ -180,6 +180,7 @@ CALLS = st.lists(
 REFUSED_CALLS = st.lists(st.builds(Take, st.sampled_from(BUCKETS), st.integers(0, 15)), max_size=4)
 USED = st.dictionaries(st.sampled_from([bucket.key for bucket in BUCKETS]), st.integers(-1, 9))
 WHICH = st.integers(0, 10**6)
+PATIENCES = st.sampled_from([None, LEASE_SECONDS, 0.5, 60.0, HOUR])
 SECONDS = st.one_of(
     st.sampled_from([0.0, 0.000001, 0.5, 1.0, 60.0, 61.0, LEASE_SECONDS, HOUR, DAY / 2]),
     st.floats(0.0, 2.0),
@@ -193,8 +194,10 @@ def test_it_answers_what_a_list_of_everything_that_happened_would(data: st.DataO
     """Decisions, waits, standings and counters, to the unit and to the microsecond."""
     clock = StillClock()
     limiter = MemoryLimiter(clock, lease_seconds=LEASE_SECONDS)
-    model = Model(clock, LEASE_SECONDS)
+    model = Model(clock)
     leases: list[str] = []
+    heard: list[Mapping[str, Spending]] = []
+    limiter.on_spent(heard.append)
 
     def same_standings(takes: Sequence[Take], decision: Decision) -> None:
         expected = [model.standing(take.bucket) for take in takes if not take.bucket.fund]
@@ -204,8 +207,9 @@ def test_it_answers_what_a_list_of_everything_that_happened_would(data: st.DataO
     for step in data.draw(st.lists(st.sampled_from("aaaarssttt"), max_size=30)):
         if step in "ar":
             takes = data.draw(CALLS if step == "a" else REFUSED_CALLS)
-            decision = done(limiter.acquire(takes))
-            refusal = model.acquire(takes, decision.lease or "")
+            patience = data.draw(PATIENCES)
+            decision = done(limiter.acquire(takes) if patience is None else limiter.acquire(takes, patience))
+            refusal = model.acquire(takes, decision.lease or "", LEASE_SECONDS if patience is None else patience)
             if refusal is None:
                 assert decision.lease is not None
                 leases.append(decision.lease)
@@ -221,8 +225,13 @@ def test_it_answers_what_a_list_of_everything_that_happened_would(data: st.DataO
             lease = leases[data.draw(WHICH) % len(leases)]
             if data.draw(st.booleans()):
                 used = data.draw(USED)
+                before = {bucket.key: model.spent(bucket)[0] for bucket in BUCKETS if bucket.fund}
                 done(limiter.settle(lease, used))
                 model.settle(lease, used)
+                after = {bucket.key: model.spent(bucket)[0] for bucket in BUCKETS if bucket.fund}
+                changed = {key: (before[key], after[key]) for key in after if after[key] != before[key]}
+                assert heard == ([changed] if changed else [])
+                heard.clear()
             else:
                 done(limiter.release(lease))
                 model.release(lease)
@@ -457,6 +466,17 @@ def test_a_lease_is_forgotten_when_it_ends() -> None:
     assert limiter.leases == 1
     done(limiter.release(released))
     assert limiter.leases == 0
+
+
+def test_what_is_over_keeps_no_place_among_the_leases_that_may_expire() -> None:
+    """However long those last that are open meanwhile."""
+    limiter = MemoryLimiter(StillClock())
+    held = [done(limiter.acquire([], 30 * DAY)).lease for _ in range(10)]
+    for _ in range(10_000):
+        done(limiter.settle(taken(limiter, (fund(), 0)), {}))
+    assert limiter.leases == 10
+    assert limiter.expiries < 100
+    assert None not in held
 
 
 def test_a_lease_that_nobody_ends_is_forgotten_a_day_after_it_has_expired() -> None:

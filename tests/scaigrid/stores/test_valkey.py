@@ -1,7 +1,7 @@
 """What is true of the Valkey store alone; what is true of every store is in tests/scaigrid/test_limiter.py."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from scaigrid.clock import SystemClock
 from scaigrid.config.schema import Store
 from scaigrid.errors import Code, GatewayError
-from scaigrid.limiter import Bucket, Decision, Limiter, Take
+from scaigrid.limiter import Bucket, Decision, Limiter, Spending, Take
 from scaigrid.secrets import Secret
 from scaigrid.stores.functions import NAME
 from scaigrid.stores.memory import MemoryLimiter
@@ -137,6 +137,7 @@ class Acquire(NamedTuple):
 
     takes: list[tuple[int, int]]
     configuration: int
+    lease_seconds: float = 90.0
 
 
 class End(NamedTuple):
@@ -156,7 +157,12 @@ TAKES = st.one_of(
     st.tuples(st.just(len(BUCKETS)), st.integers(0, 3)),
     st.tuples(st.just(LARGE_ONE), AMOUNTS),
 )
-ACQUIRE = st.builds(Acquire, st.lists(TAKES, min_size=1, max_size=5), st.integers(0, len(CHANGING) - 1))
+ACQUIRE = st.builds(
+    Acquire,
+    st.lists(TAKES, min_size=1, max_size=5),
+    st.integers(0, len(CHANGING) - 1),
+    st.sampled_from([90.0, 0.5, 61.0, 3600.0]),
+)
 
 
 def both(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
@@ -189,11 +195,15 @@ async def test_it_answers_what_the_memory_store_answers(steps: list[Acquire | En
         # The one's clock begins when it is made, the other's when it is first asked
         await limiter.check()
         leases: list[tuple[str, str]] = []
+        heard: tuple[list[Mapping[str, Spending]], list[Mapping[str, Spending]]] = ([], [])
+        memory.on_spent(heard[0].append)
+        limiter.on_spent(heard[1].append)
         for step in steps:
             if isinstance(step, Acquire):
                 buckets = (*BUCKETS, CHANGING[step.configuration])
                 takes = [Take(buckets[place], amount) for place, amount in step.takes]
-                expected, found = await memory.acquire(takes), await limiter.acquire(takes)
+                expected = await memory.acquire(takes, step.lease_seconds)
+                found = await limiter.acquire(takes, step.lease_seconds)
                 assert without_lease(found) == without_lease(expected)
                 if expected.lease is not None and found.lease is not None:
                     leases.append((expected.lease, found.lease))
@@ -204,6 +214,7 @@ async def test_it_answers_what_the_memory_store_answers(steps: list[Acquire | En
                 for store, lease in zip(stores, leases[step.lease % len(leases)], strict=True):
                     await (store.release(lease) if step.used is None else store.settle(lease, step.used))
             assert await limiter.spent(EVERYTHING) == await memory.spent(EVERYTHING)
+            assert heard[0] == heard[1]
 
 
 def without_lease(decision: Decision) -> tuple[bool, Bucket | None, float, Sequence[object]]:
@@ -245,6 +256,51 @@ async def test_nothing_is_given_out_before_this_one_has_preset_its_funds() -> No
         await other.preset({"of the other's configuration": 5})
         decision = await other.acquire([Take(fund("of the other's configuration"), 1)])
         assert decision.refused is not None
+
+
+async def test_of_the_gateways_that_share_a_fund_one_alone_sees_it_pass_a_threshold() -> None:
+    name = prefix()
+    passed: list[int] = []
+    async with opened(shared(), name) as one, opened(shared(), name) as other:
+        for number, limiter in enumerate((one, other)):
+            await limiter.preset({})
+
+            def hear(spending: Mapping[str, Spending], number: int = number) -> None:
+                passed.extend(number for each in spending.values() if each.before < 50 <= each.after)
+
+            limiter.on_spent(hear)
+        held = [(each, await taken(each, (fund(limit=100), 1))) for each in (one, other) * 50]
+        await asyncio.gather(*(each.settle(lease, {}) for each, lease in held))
+        assert await counted(one, fund()) == await counted(other, fund()) == (100, 0)
+        assert len(passed) == 1
+
+
+async def test_what_a_settling_spent_is_heard_though_the_server_was_away_meanwhile(server: Valkey) -> None:
+    heard: list[Mapping[str, Spending]] = []
+    async with opened(server) as limiter:
+        await limiter.preset({})
+        limiter.on_spent(heard.append)
+        lease = await taken(limiter, (fund(), 3))
+        server.pause()
+        await unavailable(limiter, (fund(), 1))
+        await limiter.settle(lease, {"fund": 2})
+        server.go_on()
+        await says(limiter, "ok")
+        await becomes(lambda: heard == [{"fund": (0, 2)}], "the settling is heard of")
+
+
+async def test_a_release_that_counts_leases_by_when_they_were_taken_gives_back_the_same_ones() -> None:
+    """What stands in the set is the moment of taking, for a lease of the usual time, whose functions may be older."""
+    name, clock = prefix(), StillClock(running=5000.0)
+    async with over(shared(), name, clock) as limiter:
+        usual, long = await taken(limiter), (await limiter.acquire([], 3600.0)).lease
+        scores: list[bytes] = shared().command("ZRANGE", f"{{{name}}}:open", 0, -1, "WITHSCORES")
+        assert scores == [
+            f"{{{name}}}:lease:{usual}".encode(),
+            b"5000000000",
+            f"{{{name}}}:lease:{long}".encode(),
+            b"7700000000",
+        ]
 
 
 async def test_prefixes_share_nothing() -> None:
@@ -578,7 +634,89 @@ async def test_a_lease_of_lost_counters_adds_what_was_used(server: Valkey) -> No
         assert await limiter.spent([fund(), window(), calls()]) == {"fund": (2, 1), "window": (1, 0), "calls": (0, 1)}
 
 
+async def test_what_an_earlier_life_left_to_be_settled_is_in_the_ledger_where_the_counters_begin_anew(
+    server: Valkey,
+) -> None:
+    async with opened(server) as earlier:
+        await earlier.preset({})
+        lease = await taken(earlier, (fund(), 3))
+    server.command("FLUSHALL")
+    async with opened(server) as limiter:
+        await limiter.settle(lease, {"fund": 2})
+        await limiter.preset({"fund": 2})
+        assert await counted(limiter, fund()) == (2, 0)
+
+
+async def test_what_an_earlier_life_left_to_be_settled_is_settled_where_the_counters_go_on(server: Valkey) -> None:
+    async with opened(server) as earlier:
+        await earlier.preset({})
+        lease = await taken(earlier, (fund(), 3))
+    async with opened(server) as limiter:
+        await limiter.settle(lease, {"fund": 2})
+        await limiter.preset({"fund": 2})
+        assert await counted(limiter, fund()) == (2, 0)
+
+
 # -- what an operator got wrong --------------------------------------------------------------------------------------
+
+
+async def test_what_a_dead_worker_has_not_settled_is_settled_by_another_and_counts_once(server: Valkey) -> None:
+    async with opened(server) as dead:
+        await dead.preset({"fund": 0})
+        lease = await taken(dead, (fund(limit=100), 50))
+        settled = await taken(dead, (fund(limit=100), 20))
+        await dead.settle(settled, {"fund": 3})
+        assert (await dead.spent([fund()]))["fund"] == (3, 50)
+    async with opened(server) as heir:
+        # Whose epoch it is nobody knows yet.
+        await heir.settle_again(lease, {"fund": 7})
+        await heir.settle_again(settled, {"fund": 3})
+        await heir.preset({"fund": 0})
+        assert (await heir.spent([fund()]))["fund"] == (10, 0)
+        await heir.settle_again(lease, {"fund": 7})
+        assert (await heir.spent([fund()]))["fund"] == (10, 0)
+
+
+async def test_what_is_settled_again_in_a_later_life_of_the_counters_is_in_the_ledger(server: Valkey) -> None:
+    async with opened(server) as dead:
+        await dead.preset({"fund": 0})
+        lease = await taken(dead, (fund(limit=100), 50))
+    server.command("FLUSHALL")
+    async with opened(server) as heir:
+        await heir.settle_again(lease, {"fund": 7})
+        await heir.preset({"fund": 7})
+        await heir.settle_again(lease, {"fund": 7})
+        assert (await heir.spent([fund()]))["fund"] == (7, 0)
+
+
+async def test_counters_follow_a_correction_of_the_ledger(server: Valkey) -> None:
+    """Up and down, beyond what a double tells apart, and never below nothing; what is reserved stays so."""
+    async with opened(server) as gateway, opened(server) as command:
+        spent = 10**20
+        await gateway.preset({"fund": spent, "other": 5, "third": 5})
+        await taken(gateway, (fund(limit=2 * spent), 50))
+        await command.amend({"fund": 7, "other": -3, "third": -9, "unheard": 1})
+        known = [fund(key) for key in ("fund", "other", "third", "unheard")]
+        assert dict(await gateway.spent(known)) == {
+            "fund": (spent + 7, 50),
+            "other": (2, 0),
+            "third": (0, 0),
+            "unheard": (0, 0),
+        }
+
+
+async def test_counters_that_are_lost_are_counted_from_the_corrected_ledger(server: Valkey) -> None:
+    async with opened(server) as command:
+        await command.amend({"fund": 7})
+    async with opened(server) as gateway:
+        await gateway.preset({"fund": 100})
+        assert (await gateway.spent([fund()]))["fund"] == (100, 0)
+
+
+async def test_a_correction_that_nobody_hears_is_told() -> None:
+    async with opened(shared(), url=f"valkey://127.0.0.1:{free_port()}") as command:
+        with pytest.raises(GatewayError):
+            await command.amend({"fund": 7})
 
 
 async def test_a_wrong_password_is_told_and_never_shown(logged: list[Any]) -> None:

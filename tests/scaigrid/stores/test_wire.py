@@ -124,17 +124,23 @@ async def test_a_caller_that_leaves_takes_nobody_elses_answer() -> None:
 
 
 async def test_a_call_that_nobody_awaits_can_be_watched() -> None:
-    heard: dict[str, Exception | None] = {}
+    heard: dict[str, tuple[object, Exception | None]] = {}
+
+    def watch(word: str, reply: object, error: Exception | None) -> None:
+        heard[word] = reply, error
+
     async with speaking(answering(b"+one\r\n-ERR two\r\n")) as address, wired(address) as wire:
         calls = {word: wire.call(word) for word in ("ONE", "TWO", "THREE", "FOUR")}
         for word, answer in calls.items():
-            observe(answer, partial(heard.__setitem__, word))
+            observe(answer, partial(watch, word))
         calls["FOUR"].cancel()
         await becomes(lambda: len(heard) == 3, "two answers, and one that is not awaited")
         wire.close("enough")
         await becomes(lambda: len(heard) == 4, "the rest has ended")
-    assert heard["ONE"] is heard["FOUR"] is None
-    assert (repr(heard["TWO"]), repr(heard["THREE"])) == ("Refused('ERR two')", "Away('enough')")
+    assert heard["ONE"] == (b"one", None)
+    assert heard["FOUR"] == (None, None)
+    assert repr(heard["TWO"]) == "(None, Refused('ERR two'))"
+    assert repr(heard["THREE"]) == "(None, Away('enough'))"
 
 
 # -- the end ---------------------------------------------------------------------------------------------------------
