@@ -1,60 +1,45 @@
-"""`/v1/accounting/usage`: the usage rows, each caller's as far as its permissions reach."""
+"""`/v1/accounting/usage`: the usage rows, each caller's as far as its permissions reach; as pages or as a file."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
-from zoneinfo import ZoneInfo
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Annotated, Any
 
-import msgspec
 from litestar import Request, route
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, UnsetType
 
 from scaigrid.api.envelope import ListEnvelope, listed
+from scaigrid.api.export import PAGE, Download, Format, export
 from scaigrid.api.handling import READ, Provided, exchange_in
 from scaigrid.api.query import read_query
-from scaigrid.api.requirement import Requirement, may
-from scaigrid.config.snapshot import Principal
+from scaigrid.api.requirement import may
+from scaigrid.api.usage_selection import READING, Limit, UsageSelection, confined, reach_of, selected
+from scaigrid.api.usage_selection import Cursor as CursorText
 from scaigrid.cursor import Cursor
 from scaigrid.dialects.shapes import OPEN, AnswerShape
-from scaigrid.errors import Code, Detail, GatewayError
 from scaigrid.ledger.reading import Position, UsageFilter, UsageReader
 from scaigrid.ledger.records import Outcome, UsageRow, UsageSource
 from scaigrid.middleware import Services
-from scaigrid.periods import bounds
 from scaigrid.pricing import to_decimal
 from scaigrid.timestamps import iso
 
-FilterT = TypeVar("FilterT", bound=msgspec.Struct)
-READING = Requirement("accounting:view_own", "accounting:view_tenant", "accounting:view_partner", "accounting:view_all")
-"""One of them is enough; the widest says how far the rows reach."""
+PATH = "/v1/accounting/usage"
+EXPORT_PATH = "/v1/accounting/export"
 
-Text = Annotated[str, Meta(min_length=1, max_length=256)]
-
-_UTC = ZoneInfo("UTC")
 _CURSOR = Cursor(Position)
 
 
-class UsageQuery(msgspec.Struct, frozen=True, kw_only=True):
+class UsageQuery(UsageSelection, frozen=True, kw_only=True):
     """Which rows to list."""
 
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    limit: Limit = 100
     """The most items of one page."""
-    cursor: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
+    cursor: CursorText | None = None
     """`next_cursor` of the page before."""
-    start: Annotated[datetime, Meta(tz=True)] | None = None
-    """The earliest time, ISO 8601 with an offset from UTC."""
-    end: Annotated[datetime, Meta(tz=True)] | None = None
-    """The time before which rows were made, ISO 8601 with an offset from UTC."""
-    period: Literal["daily", "weekly", "monthly"] | None = None
-    """Instead of start and end: the current day, week (from Monday) or month in UTC."""
-    partner_id: Text | None = None
-    tenant_id: Text | None = None
-    user_id: Text | None = None
-    key_id: Text | None = None
-    model: Text | None = None
-    """A slug, as requests name it."""
-    backend_id: Text | None = None
-    request_id: Text | None = None
+
+
+class UsageExportQuery(UsageSelection, frozen=True, kw_only=True):
+    """Which rows, and how they are written."""
+
+    format: Format = "json"
 
 
 class UsageItem(AnswerShape, kw_only=True):
@@ -70,38 +55,64 @@ class UsageItem(AnswerShape, kw_only=True):
     key_id: str | None
     model: str
     backend_id: str
+    dialect: str
+    """In which the caller spoke."""
+    operation: str
+    """What was asked for: `chat`, `embed`."""
     attempt: int
     """1 for the first backend that was tried."""
     outcome: Annotated[Outcome, OPEN]
+    """`interrupted`: the gateway was killed while the call was under way."""
     error_code: str | None
     stream: bool
     tokens_in: int
-    """All input tokens, cached and written ones included."""
+    """All input tokens, cached and written ones, sound and images included."""
     tokens_out: int
-    """All output tokens, reasoning included."""
+    """All output tokens, reasoning, sound and images included."""
     cached_input_tokens: int
     cache_write_tokens: int
     reasoning_tokens: int
+    audio_input_tokens: int
+    audio_output_tokens: int
+    image_input_tokens: int
+    image_output_tokens: int
+    images: int
+    """Images that were made."""
+    seconds: float
+    """Of sound, where it is charged by its length."""
     usage_source: Annotated[UsageSource, OPEN]
     """Who counted: the provider, the gateway, an estimate, or nobody as no tokens were made."""
     cost: str
     """What the attempt is charged, a decimal string; 0 where another one served."""
+    overrun: str
+    """The part of the cost that was not reserved for the call: the provider did not keep to its bound."""
     backend_cost: str | UnsetType = UNSET
     """What the provider charges. Only with the permission `accounting:view_all`."""
+    price_version: str
+    """Of the price that the cost was worked out with."""
+    backend_price_version: str | UnsetType = UNSET
+    """Of the provider's price. Only with the permission `accounting:view_all`."""
+    first_byte_ms: float | None
+    """From the request to the first byte of the backend's answer; null where there was none."""
     latency_ms: float
     tags: Mapping[str, str]
-    """The request's `metadata`."""
+    """The request's `metadata`, and what its header `X-ScaiGrid-Tags` adds to it."""
 
 
-@route("/v1/accounting/usage", http_method=READ, guards=[READING])
+class UsageItems(AnswerShape):
+    """All of them: there are no pages."""
+
+    items: Sequence[UsageItem]
+
+
+@route(PATH, http_method=READ, guards=[READING])
 async def usage(
     request: Request[Any, Any, Any], services: Provided[Services], reader: Provided[UsageReader]
 ) -> ListEnvelope[UsageItem]:
     exchange = exchange_in(request)
-    reach = reach_of(exchange.principal)
     query = read_query(request, UsageQuery)
     after = _CURSOR.read(query.cursor)
-    wanted = confined(_filter(query, services.clock.now()), reach)
+    wanted = confined(selected(query, services.clock.now()), reach_of(exchange.principal))
     if wanted is None:
         return listed(exchange, (), None)
     rows, following = await _page(reader, wanted, query.limit, after)
@@ -109,26 +120,15 @@ async def usage(
     return listed(exchange, [_item(row, sees_costs=sees_costs) for row in rows], following)
 
 
-def reach_of(principal: Principal) -> UsageFilter:
-    """The rows that a caller may see who meets `READING`, by the widest of the permissions that its key carries."""
-    if may(principal, "accounting:view_all"):
-        return UsageFilter()
-    if may(principal, "accounting:view_partner"):
-        return UsageFilter(partner_id=principal.partner.id)
-    if may(principal, "accounting:view_tenant"):
-        return UsageFilter(tenant_id=principal.tenant.id)
-    return UsageFilter(user_id=principal.user.id)
-
-
-def confined(wanted: FilterT, reach: FilterT) -> FilterT | None:
-    """The part of `wanted` that lies within `reach`; None where none of it does."""
-    merged = msgspec.structs.asdict(wanted)
-    for name, bound in msgspec.structs.asdict(reach).items():
-        if bound is not None:
-            if merged[name] not in (None, bound):
-                return None
-            merged[name] = bound
-    return type(wanted)(**merged)
+@route(EXPORT_PATH, http_method=READ, guards=[READING])
+async def exporting(
+    request: Request[Any, Any, Any], services: Provided[Services], reader: Provided[UsageReader]
+) -> Download:
+    exchange = exchange_in(request)
+    query = read_query(request, UsageExportQuery)
+    wanted = confined(selected(query, services.clock.now()), reach_of(exchange.principal))
+    sees_costs = may(exchange.principal, "accounting:view_all")
+    return await export(exchange, query.format, "usage", UsageItem, _pages(reader, wanted, sees_costs=sees_costs))
 
 
 async def _page(
@@ -139,41 +139,23 @@ async def _page(
     rows = await reader.usage_page(wanted, limit=limit + 1, after=after)
     if len(rows) <= limit:
         return rows, None
-    last = rows[limit - 1]
-    return rows[:limit], _CURSOR.write(Position(last.created_at, last.id))
+    return rows[:limit], _CURSOR.write(_position(rows[limit - 1]))
 
 
-def _filter(query: UsageQuery, now: float) -> UsageFilter:
-    start, end = _span(query, now)
-    return UsageFilter(
-        start=start,
-        end=end,
-        partner_id=query.partner_id,
-        tenant_id=query.tenant_id,
-        user_id=query.user_id,
-        key_id=query.key_id,
-        model=query.model,
-        backend_id=query.backend_id,
-        request_id=query.request_id,
-    )
+async def _pages(
+    reader: UsageReader, wanted: UsageFilter | None, *, sees_costs: bool
+) -> AsyncGenerator[Sequence[UsageItem]]:
+    after: Position | None = None
+    while wanted is not None:
+        rows = await reader.usage_page(wanted, limit=PAGE, after=after)
+        yield [_item(row, sees_costs=sees_costs) for row in rows]
+        if len(rows) < PAGE:
+            return
+        after = _position(rows[-1])
 
 
-def _span(query: UsageQuery, now: float) -> tuple[float | None, float | None]:
-    if query.period is not None:
-        if query.start is not None or query.end is not None:
-            raise _invalid("period", "cannot be given together with start or end")
-        return bounds(query.period, _UTC, now)
-    if query.start is not None and query.end is not None and query.end <= query.start:
-        raise _invalid("end", "must be later than start")
-    return _seconds(query.start), _seconds(query.end)
-
-
-def _invalid(field: str, message: str) -> GatewayError:
-    return GatewayError(Code.VALIDATION_ERROR, details=(Detail(field, message),))
-
-
-def _seconds(moment: datetime | None) -> float | None:
-    return None if moment is None else moment.timestamp()
+def _position(row: UsageRow) -> Position:
+    return Position(row.created_at, row.id)
 
 
 def _item(row: UsageRow, *, sees_costs: bool) -> UsageItem:
@@ -188,18 +170,33 @@ def _item(row: UsageRow, *, sees_costs: bool) -> UsageItem:
         key_id=row.key_id,
         model=row.model,
         backend_id=row.backend_id,
+        dialect=row.dialect,
+        operation=row.operation,
         attempt=row.attempt,
         outcome=row.outcome,
         error_code=row.error_code,
         stream=row.stream,
-        tokens_in=row.tokens_in + row.tokens_cache_read + cache_write,
-        tokens_out=row.tokens_out,
+        tokens_in=row.tokens_in + row.tokens_cache_read + cache_write + row.tokens_audio_in + row.tokens_image_in,
+        tokens_out=row.tokens_out + row.tokens_audio_out + row.tokens_image_out,
         cached_input_tokens=row.tokens_cache_read,
         cache_write_tokens=cache_write,
         reasoning_tokens=row.tokens_reasoning,
+        audio_input_tokens=row.tokens_audio_in,
+        audio_output_tokens=row.tokens_audio_out,
+        image_input_tokens=row.tokens_image_in,
+        image_output_tokens=row.tokens_image_out,
+        images=row.images,
+        seconds=row.milliseconds / 1000,
         usage_source=row.usage_source,
         cost=to_decimal(row.cost),
+        overrun=to_decimal(row.overrun),
         backend_cost=to_decimal(row.backend_cost) if sees_costs else UNSET,
+        price_version=row.price_version,
+        backend_price_version=row.backend_price_version if sees_costs else UNSET,
+        first_byte_ms=None if row.first_byte_us is None else row.first_byte_us / 1000,
         latency_ms=row.latency_us / 1000,
         tags=row.tags,
     )
+
+
+HANDLERS = (usage, exporting)

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     Double,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     Table,
@@ -74,6 +75,60 @@ usage = Table(
     Index(None, "user_id", "created_at"),
 )
 """`UsageRow`, one row an attempt."""
+
+_SUMS = (
+    "requests",
+    "attempts",
+    "errors",
+    "tokens_in",
+    "tokens_cache_read",
+    "tokens_cache_write",
+    "tokens_out",
+    "tokens_reasoning",
+    "tokens",
+    "cost",
+    "backend_cost",
+)
+_TAG_SUMS = ("requests", "tokens_in", "tokens_out", "tokens", "cost", "backend_cost")
+
+usage_rollup = Table(
+    "usage_rollup",
+    metadata,
+    Column("span", BigInteger, primary_key=True, autoincrement=False),  # 3600 or 86400 seconds
+    Column("start", BigInteger, primary_key=True, autoincrement=False),  # seconds since the epoch, a multiple of `span`
+    # Of the columns that follow up to the sums: together they may be longer than an index takes.
+    Column("digest", LargeBinary, primary_key=True),
+    Column("partner_id", Text, nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("key_id", Text, nullable=False),  # '' for none
+    Column("groups", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("backend_id", Text, nullable=False),
+    *(Column(name, BigInteger, nullable=False) for name in _SUMS),
+    Index(None, "tenant_id", "span", "start"),
+    Index(None, "user_id", "span", "start"),
+    # A span of time is read from one end to the other.
+    sqlite_with_rowid=False,
+)
+"""Sums of `usage` by hour and by day (UTC), written with the rows themselves. `attempts`, `errors` and `backend_cost`
+are of all attempts, everything else of those that served."""
+
+usage_tag_rollup = Table(
+    "usage_tag_rollup",
+    metadata,
+    Column("span", BigInteger, primary_key=True, autoincrement=False),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("partner_id", Text, nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    *(Column(name, BigInteger, nullable=False) for name in _TAG_SUMS),
+    Index(None, "tenant_id", "span", "start"),
+    sqlite_with_rowid=False,
+)
+"""The same by tag, and not by user: a row of `usage` counts once for each of its tags."""
 
 audit = Table(
     "audit",
@@ -147,6 +202,61 @@ applied = Table(
     Column("resources", Text, nullable=False),  # JSON: all that it declared, credentials sealed
 )
 """The history of applied configurations, to go back to."""
+
+price_history = Table(
+    "price_history",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("subject_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("since", Double, nullable=False),
+    Column("prices", Text, nullable=False),  # JSON: a `PriceList`
+    Index(None, "subject_id", "version"),
+)
+"""Prices of models and costs of backends, each from when on it was in force."""
+
+rerates = Table(
+    "rerates",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("at", Double, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("wanted", Text, nullable=False),  # JSON: which rows
+    Column("report", Text, nullable=False),  # JSON: what it changed
+)
+"""Which rows of the ledger were rated again, by whom, and by how much they changed."""
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("scope", Text, primary_key=True),  # a digest of caller, path and key
+    Column("fingerprint", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("status", BigInteger, nullable=False),
+    Column("headers", Text, nullable=False),  # JSON: pairs
+    Column("body", LargeBinary),  # NULL: larger than is kept, or a refusal
+    Column("refusal", Text),  # JSON
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Index(None, "expires_at"),
+)
+"""Answers of calls that were made with an `Idempotency-Key`, to be given again."""
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("life", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("store", Text, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),
+)
+"""The gateways that serve from this database (`Instance`), and when each was seen last."""
 
 key_uses = Table(
     "key_uses",

@@ -22,7 +22,7 @@ from structlog.typing import FilteringBoundLogger
 from scaigrid.errors import Code, GatewayError
 from scaigrid.ledger import frames
 from scaigrid.ledger.lock import take
-from scaigrid.ledger.records import Record
+from scaigrid.ledger.records import Begun, Record
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 
@@ -81,6 +81,8 @@ class Journal:
         self._sealed = False
         self._trouble = False
         self._stuck = False
+        self._open: dict[str, tuple[Begun, Segment]] = {}
+        """By id, the attempts that have begun and have no row yet, and the segment that says so last."""
         self._wake: Callable[[], None] | None = None
         self._retiring: list[threading.Thread] = []
         try:
@@ -113,6 +115,8 @@ class Journal:
             raise self._refusal(f"{written} of {len(frame)} bytes written")
         self._size += written
         self._segment.records += 1
+        if self._open or type(record) is Begun:
+            self._note(record)
         if self._trouble:
             self._trouble = False
             _log.info("journal_writable_again", segment=str(self._segment.path))
@@ -121,6 +125,21 @@ class Journal:
         if self._wake is not None:
             wake, self._wake = self._wake, None
             wake()
+
+    def _note(self, record: Record) -> None:
+        if isinstance(record, Begun):
+            self._open[record.id] = (record, self._segment)
+        else:
+            self._open.pop(record.id, None)
+
+    def carry_over(self, segment: Segment) -> None:
+        """Says again, in the segment that is being written, which attempts are open that a closed one tells of.
+
+        Then that one can be removed. Raises GatewayError(STORE_UNAVAILABLE) where it cannot be said.
+        """
+        for begun, told in tuple(self._open.values()):
+            if told is segment:
+                self.append(begun)
 
     def on_append(self, wake: Callable[[], None]) -> None:
         """Has `wake` called once, by the next append."""

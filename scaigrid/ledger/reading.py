@@ -1,11 +1,14 @@
-"""The port of a ledger that is read: which usage rows, how many, from where on."""
+"""The port of a ledger that is read: which usage rows, how many, from where on, and what they add up to."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
-from scaigrid.ledger.records import UsageRow
+from scaigrid.ledger.records import Outcome, UsageRow, UsageSource
+
+Grouping = Literal["model", "user", "backend", "tenant", "partner", "key", "group", "tag", "day"]
+"""What is told apart in sums. A row counts for each of its groups and each of its tags; days are those of UTC."""
 
 
 class Position(NamedTuple):
@@ -13,6 +16,13 @@ class Position(NamedTuple):
 
     created_at: float
     id: str
+
+
+class Tag(NamedTuple):
+    """A tag of that name; of that value, where there is one."""
+
+    name: str
+    value: str | None = None
 
 
 class UsageFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +37,32 @@ class UsageFilter(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     backend_id: str | None = None
     request_id: str | None = None
+    tag: Tag | None = None
+    outcome: Outcome | None = None
+    usage_source: UsageSource | None = None
+
+
+class Total(msgspec.Struct, frozen=True, kw_only=True):
+    """What rows of one kind add up to. Money is in nano-units.
+
+    What providers charged is of all attempts, everything else of those that served.
+    """
+
+    key: str
+    """Of what: a slug, an id ('' for no key), `name:value` of a tag, `2026-01-31`."""
+    requests: int
+    tokens_in: int
+    tokens_out: int
+    tokens: int
+    cost: int
+    backend_cost: int
+
+
+class Rank(NamedTuple):
+    """A place among totals: the dearest first, and of two as dear the one whose key comes first."""
+
+    cost: int
+    key: str
 
 
 class UsageReader(Protocol):
@@ -36,5 +72,14 @@ class UsageReader(Protocol):
         """At most `limit` rows, newest first, from the one that follows `after`; the id decides between equal times.
 
         Raises GatewayError(STORE_UNAVAILABLE) where the ledger cannot be read.
+        """
+        ...
+
+    async def totals(
+        self, wanted: UsageFilter, by: Grouping, *, limit: int | None, after: Rank | None
+    ) -> Sequence[Total]:
+        """What the rows add up to, by something of theirs: at most `limit`, from the one that follows `after`.
+
+        The dearest first. Raises GatewayError(STORE_UNAVAILABLE) where the ledger cannot be read.
         """
         ...

@@ -86,7 +86,35 @@ class AuditRow(msgspec.Struct, frozen=True, kw_only=True, tag="audit", array_lik
     after: msgspec.Raw | None = None
 
 
-Record = UsageRow | AuditRow
+class Begun(msgspec.Struct, frozen=True, tag="begun", array_like=True):
+    """An attempt that lasts: its row as it will stand in the ledger where its worker dies before it has another."""
+
+    row: UsageRow
+
+    @property
+    def id(self) -> str:
+        """Of the row, as of the one that follows."""
+        return self.row.id
+
+
+class Settling(msgspec.Struct, frozen=True, tag="settling", array_like=True):
+    """A row, and how its call's lease is settled right after it: where its worker dies between, another one does it."""
+
+    row: UsageRow
+    lease: str
+    used: Mapping[str, int]
+    """By bucket key."""
+
+    @property
+    def id(self) -> str:
+        """Of the row."""
+        return self.row.id
+
+
+Row = UsageRow | AuditRow
+"""What the ledger has a table for."""
+Record = Row | Begun | Settling
+"""What the journal takes."""
 
 
 class Recorder(Protocol):

@@ -3,13 +3,17 @@
 The journal is the queue. A batch is read from it, written in one transaction, and only then counts as taken; a segment
 that is closed and wholly taken is removed. So there is nothing to lose between the two, and memory holds one batch
 whatever the database does. What an earlier process left behind is taken first.
+
+A process that was killed may have left more than rows: attempts that had begun and have none, which get one that says
+`interrupted`, and leases that it may not have settled any more, which are settled again (docs/adr/0020).
 """
 
 import asyncio
+import math
 import os
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -18,9 +22,11 @@ from structlog.typing import FilteringBoundLogger
 
 from scaigrid.clock import Clock
 from scaigrid.db import faults
+from scaigrid.errors import GatewayError
 from scaigrid.ledger import frames
 from scaigrid.ledger.journal import Journal, Orphan, Segment, adopt
-from scaigrid.ledger.records import Record
+from scaigrid.ledger.left import Left
+from scaigrid.ledger.records import Begun, Record, Row, Settling
 from scaigrid.ledger.store import LedgerStore, storable
 
 _SLICE = 64
@@ -34,7 +40,7 @@ class LedgerWriter:
 
     `interval` is the time in seconds that records are gathered for, so that a busy gateway makes few transactions and
     an idle one none. While the database is away it is tried again after `retry_first` seconds, then twice that, and so
-    on to `retry_most`.
+    on to `retry_most`. `settle` is asked to settle, once more, each lease of a process that has died.
     """
 
     def __init__(
@@ -48,6 +54,7 @@ class LedgerWriter:
         retry_first: float = 0.1,
         retry_most: float = 5.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        settle: Callable[[str, Mapping[str, int]], Awaitable[None]] | None = None,
     ) -> None:
         self._journal = journal
         self._store = LedgerStore(engine)
@@ -57,11 +64,16 @@ class LedgerWriter:
         self._retry_first = retry_first
         self._retry_most = retry_most
         self._sleep = sleep
+        self._settle_again = settle
+        self._left = Left()
+        """Of the orphan at work."""
         self._orphans: deque[Orphan] = deque()
         self._offset = 0
         """In bytes, within the oldest segment of the writer at work; so is `_taken`, in records."""
         self._taken = 0
         self._settled = 0
+        self._fence = math.inf
+        """So many records may be settled, and none behind them: see `drained`."""
         self._stalled_at: float | None = None
         self._closing = False
         self._hurry = asyncio.Event()
@@ -98,6 +110,18 @@ class LedgerWriter:
                     self._progress.clear()
                     await self._progress.wait()
         return self._settled >= due
+
+    @asynccontextmanager
+    async def drained(self, within: float) -> AsyncGenerator[bool]:
+        """As `drain`; and nothing that is appended from now on comes into the database while the block lasts.
+
+        So who asks the ledger inside the block knows to the row what has been counted of this worker's calls.
+        """
+        self._fence = self._settled + self.backlog
+        try:
+            yield await self.drain(within)
+        finally:
+            self._fence = math.inf
 
     async def close(self, within: float = 10.0) -> None:
         """Refuses further records, tries once more to write what is left, and stops within so many seconds.
@@ -141,7 +165,7 @@ class LedgerWriter:
         """Takes what there is; less where the gateway is closing and the database away."""
         while self._orphans:
             orphan = self._orphans[0]
-            if not await self._take(orphan.writer_id, orphan.segments):
+            if not await self._take(orphan.writer_id, orphan.segments) or not await self._interrupt(orphan.writer_id):
                 return
             self._orphans.popleft()
             self._store.forget(orphan.writer_id)
@@ -151,39 +175,89 @@ class LedgerWriter:
     async def _take(self, writer_id: str, segments: deque[Segment]) -> bool:
         """Takes a writer's segments; of one that is still being written, what it holds now. False: could not."""
         while segments:
+            if self._settled >= self._fence:
+                return False
             segment = segments[0]
             closed = segment.closed
             records, offset, end = await self._read(segment.path)
             if records:
-                if not await self._write(writer_id, segment.path, records):
+                if not await self._write_rows(writer_id, segment.path, records):
                     return False
                 self._offset = offset
                 self._settle(len(records))
             if end == "more":
                 continue
             if closed:
-                if end != "end":
-                    await self._give_up(segment, end)
-                self._settle(segment.records - self._taken)
-                segments.popleft()
-                self._offset = self._taken = 0
-                await asyncio.to_thread(segment.path.unlink, missing_ok=True)
+                if not await self._done_with(segments, segment, end):
+                    return True
             elif end != "corrupt" or not self._journal.roll():
                 return True
+        return True
+
+    def _room(self) -> int:
+        return int(min(self._batch, self._fence - self._settled))
+
+    async def _write_rows(self, writer_id: str, path: Path, records: Sequence[Record]) -> bool:
+        rows = [row for record in records if (row := _row(record)) is not None]
+        if rows and not await self._write(writer_id, path, rows):
+            return False
+        if writer_id != self._journal.writer_id:
+            await self._inherit(records)
+        return True
+
+    async def _done_with(self, segments: deque[Segment], segment: Segment, end: frames.End) -> bool:
+        """Removes a segment that was taken; False where it has to stay for now, because of what it alone tells."""
+        if segments is self._journal.segments:
+            try:
+                self._journal.carry_over(segment)
+            except GatewayError:
+                return False
+        if end != "end":
+            await self._give_up(segment, end)
+        self._settle(segment.records - self._taken)
+        segments.popleft()
+        self._offset = self._taken = 0
+        if self._left.open:
+            # Until what is open has a row.
+            self._left.segments.append(segment.path)
+        else:
+            await asyncio.to_thread(segment.path.unlink, missing_ok=True)
+        return True
+
+    async def _inherit(self, records: Sequence[Record]) -> None:
+        """Notes which attempts of a dead process have begun and have no row; settles once more what it has settled."""
+        for place, record in enumerate(records):
+            self._left.note(record)
+            if type(record) is Settling and self._settle_again is not None:
+                await self._settle_again(record.lease, record.used)
+            if place % _SLICE == 0:
+                await asyncio.sleep(0)
+
+    async def _interrupt(self, writer_id: str) -> bool:
+        """Writes a row for each attempt that a dead process has left open, now that all that it wrote is taken."""
+        left = self._left
+        rows = tuple(left.open.values())
+        if rows:
+            if not await self._write(writer_id, left.segments[-1], rows):
+                return False
+            _log.warning("calls_interrupted", writer=writer_id, calls=len(rows))
+        for path in left.segments:
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+        self._left = Left()
         return True
 
     async def _read(self, path: Path) -> tuple[list[Record], int, frames.End]:
         records: list[Record] = []
         offset = self._offset
         end: frames.End = "more"
-        while end == "more" and len(records) < self._batch:
-            chunk = frames.read(path, offset, min(_SLICE, self._batch - len(records)))
+        while end == "more" and (room := self._room() - len(records)) > 0:
+            chunk = frames.read(path, offset, min(_SLICE, room))
             records += chunk.records
             offset, end = chunk.next_offset, chunk.end
             await asyncio.sleep(0)
         return records, offset, end
 
-    async def _write(self, writer_id: str, path: Path, records: Sequence[Record]) -> bool:
+    async def _write(self, writer_id: str, path: Path, records: Sequence[Row]) -> bool:
         """True once the records are in the database, or beside it where they do not fit; False where closing."""
         wait = self._retry_first
         while True:
@@ -201,7 +275,7 @@ class LedgerWriter:
                 self._resumed()
                 return True
 
-    async def _narrow(self, writer_id: str, path: Path, records: Sequence[Record], error: Exception) -> bool:
+    async def _narrow(self, writer_id: str, path: Path, records: Sequence[Row], error: Exception) -> bool:
         """Not the database's fault but a record's. Which one is found by halves; that one is kept as well as it can."""
         if len(records) > 1:
             middle = len(records) // 2
@@ -252,10 +326,17 @@ class LedgerWriter:
         await asyncio.to_thread(segment.path.rename, kept)
         _log.error("journal_corrupt", kept=str(kept), offset=self._offset, records=unread)
 
-    async def _set_aside(self, path: Path, record: Record, error: Exception) -> None:
+    async def _set_aside(self, path: Path, record: Row, error: Exception) -> None:
         kept = path.with_name(path.name + ".rejected")
         await asyncio.to_thread(_append, kept, frames.frame(record))
         _log.error("ledger_record_rejected", kept=str(kept), id=record.id, error=faults.told(error))
+
+
+def _row(record: Record) -> Row | None:
+    """What of a record the ledger has a table for."""
+    if isinstance(record, Settling):
+        return record.row
+    return None if isinstance(record, Begun) else record
 
 
 def _append(path: Path, data: bytes) -> None:

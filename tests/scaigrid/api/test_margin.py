@@ -1,79 +1,85 @@
-"""Prices against what backends charge, class by class."""
+"""The margin over the API: for the operator alone, exact, below zero too."""
 
-from decimal import Decimal
-from typing import Any
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scaigrid.api.margin import too_cheap, too_dear
-from scaigrid.config import entities, terms
-from scaigrid.control import documents as docs
-from scaigrid.control.declared import resources_of
-from scaigrid.control.state import State
-from tests.scaigrid.api.control_plane import config
+from scaigrid.db.engine import create_engine
+from tests.harness import databases
+from tests.scaigrid.api.accounts import CALLERS, HOUSE, Gone, Ledger, row
+from tests.scaigrid.api.control_plane import ControlPlane
 
-FIELDS = ("input", "output", "cached_input", "cache_write", "cache_write_1h")
-
-
-def cost(**amounts: str) -> dict[str, Any]:
-    return {name: Decimal(amount) for name, amount in amounts.items()}
+PATH = "/v1/accounting/margin"
 
 
-STATE = State.of(
-    resources_of(
-        config(
-            backends={
-                "one": entities.Backend(provider="sim", model="m", cost=terms.Cost(**cost(input="1", output="2"))),
-                "two": entities.Backend(
-                    provider="sim", model="m", cost=terms.Cost(**cost(input="0.5", output="3", cache_write_1h="4"))
-                ),
-            },
-        )
+@pytest.fixture
+def engine(tmp_path: Path) -> AsyncEngine:
+    return create_engine(databases.fresh("sqlite", tmp_path))
+
+
+@pytest.fixture
+async def ledger(engine: AsyncEngine) -> AsyncIterator[Ledger]:
+    yield Ledger(engine)
+    await engine.dispose()
+
+
+async def test_what_is_charged_stands_beside_what_providers_charge(ledger: Ledger) -> None:
+    await ledger.keep(
+        row(1, "user", model="gain", cost=3_000_000_000, backend_cost=1_000_000_000),
+        row(2, "user", model="gain", cost=0, backend_cost=1_000_000_000, serving=False),
+        row(3, "stranger", model="loss", cost=3, backend_cost=4),
+        row(4, "stranger", model="free", cost=0, backend_cost=0),
     )
-)
+    items = (await ControlPlane(HOUSE, ledger).get(PATH, "root")).json["data"]["items"]
+    assert items == [
+        {
+            "group_key": "gain",
+            "request_count": 1,
+            "total_cost": "3",
+            "backend_cost": "2",
+            "margin": "1",
+            "margin_pct": "33.33",
+        },
+        {
+            "group_key": "loss",
+            "request_count": 1,
+            "total_cost": "0.000000003",
+            "backend_cost": "0.000000004",
+            "margin": "-0.000000001",
+            "margin_pct": "-33.34",
+        },
+        {
+            "group_key": "free",
+            "request_count": 1,
+            "total_cost": "0",
+            "backend_cost": "0",
+            "margin": "0",
+            "margin_pct": None,
+        },
+    ]
 
 
-def target(name: str) -> docs.Target:
-    return docs.Target(backend_id=next(one.id for one in STATE.all("backend").values() if one.name == name))
+@pytest.mark.parametrize("by", ["model", "backend", "tenant", "partner", "day"])
+async def test_it_is_told_apart_by_what_is_asked_for(ledger: Ledger, by: str) -> None:
+    await ledger.keep(row(1, "user", cost=2, backend_cost=1), row(2, "user", cost=2, backend_cost=1))
+    (item,) = (await ControlPlane(HOUSE, ledger).get(f"{PATH}?group_by={by}", "root")).json["data"]["items"]
+    assert (item["margin"], item["margin_pct"]) == ("0.000000002", "50.00")
 
 
-def route(*names: str) -> docs.Route:
-    return docs.Route(name="r", model_id="m", targets=tuple(target(name) for name in names))
+@pytest.mark.parametrize("who", [who for who in CALLERS if who != "root"])
+async def test_it_is_for_the_operator_alone(ledger: Ledger, who: str) -> None:
+    answer = await ControlPlane(HOUSE, ledger).get(PATH, who)
+    assert (answer.status, answer.code) == (403, "AUTHZ_PERMISSION_DENIED")
 
 
-def priced(**amounts: str) -> docs.Model:
-    return docs.Model(name="m", prices=terms.Prices(**cost(**amounts)))
+@pytest.mark.parametrize(("query", "field"), [("?group_by=user", "group_by"), ("?cursor=x", "cursor")])
+async def test_a_parameter_at_fault_is_named(query: str, field: str) -> None:
+    refused = await ControlPlane(HOUSE).get(f"{PATH}{query}", "root")
+    assert (refused.status, list(refused.details)) == (422, [field])
 
 
-@pytest.mark.parametrize(
-    ("model", "fields"),
-    [
-        (priced(input="1", output="3", cache_write_1h="4"), set[str]()),
-        (priced(input="1", output="3"), {"cache_write_1h"}),
-        (priced(input="1", output="2.999999999", cache_write_1h="4"), {"output"}),
-        (priced(input="0.999999999", output="3", cache_write_1h="4"), {"input", "cached_input", "cache_write"}),
-        (docs.Model(name="m", unpriced="free"), set(FIELDS)),
-        (docs.Model(name="m", unpriced="refuse"), set[str]()),
-    ],
-    ids=range(6),
-)
-def test_a_price_is_held_against_the_dearest_backend(model: docs.Model, fields: set[str]) -> None:
-    assert {fault.field for fault in too_cheap(model, route("one", "two"), STATE)} == {f"prices.{f}" for f in fields}
-
-
-def test_a_backend_is_held_against_the_prices_and_named_by_its_place() -> None:
-    model = priced(input="1", output="2")
-    targets = list(enumerate(route("one", "two").targets))
-    assert [fault.field for fault in too_dear(model, targets, STATE)] == ["targets[1].backend_id"]
-    assert [fault.field for fault in too_dear(model, targets[1:], STATE)] == ["targets[1].backend_id"]
-    assert list(too_dear(model, targets[:1], STATE)) == []
-    assert list(too_dear(docs.Model(name="m", unpriced="refuse"), targets, STATE)) == []
-
-
-def test_what_charges_nothing_may_be_free() -> None:
-    free = docs.Backend(name="f", provider_id="p", model="m")
-    state = State.of(resources_of(config(backends={"one": entities.Backend(provider="sim", model="m")})))
-    assert free.cost == terms.Cost()
-    (id_,) = state.all("backend")
-    model = docs.Model(name="m", unpriced="free")
-    assert list(too_dear(model, [(0, docs.Target(backend_id=id_))], state)) == []
+async def test_a_ledger_that_cannot_be_read_is_said_to_be(engine: AsyncEngine) -> None:
+    answer = await ControlPlane(HOUSE, Gone(engine)).get(PATH, "root")
+    assert (answer.status, answer.code) == (503, "STORE_UNAVAILABLE")

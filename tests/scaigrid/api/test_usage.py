@@ -1,85 +1,23 @@
-from collections.abc import AsyncIterator, Sequence
+"""The usage rows over the API: each caller's own, filtered, in pages and as a file."""
+
+import csv
+import io
+import json
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scaigrid import roles
-from scaigrid.api.usage import UsageItem, confined, reach_of
-from scaigrid.config import entities, terms
-from scaigrid.config.snapshot import Party, Principal
+from scaigrid.api.export import PAGE
+from scaigrid.api.usage import UsageItem
 from scaigrid.db.engine import create_engine
-from scaigrid.errors import Code, GatewayError
 from scaigrid.ids import declared_id
-from scaigrid.ledger.queries import LedgerReader
-from scaigrid.ledger.reading import Position, UsageFilter
-from scaigrid.ledger.records import UsageRow
-from scaigrid.ledger.store import LedgerStore
 from tests.harness import databases
-from tests.scaigrid.api.control_plane import ControlPlane, config, declared
-from tests.scaigrid.ledger.rows import usage_row
-
-CALLERS = {
-    "viewer": ("tenant_viewer", "acme"),
-    "user": ("tenant_user", "acme"),
-    "admin": ("tenant_admin", "acme"),
-    "reseller": ("partner_viewer", "acme"),
-    "root": ("super_admin", "acme"),
-    "colleague": ("tenant_user", "acme"),
-    "sister": ("tenant_user", "other"),
-    "stranger": ("tenant_user", "far"),
-}
-"""Role and tenant; `acme` and `other` are of one partner, `far` is not."""
-
-HOUSE = config(
-    partners={"north": entities.Partner(), "south": entities.Partner()},
-    tenants={
-        "acme": entities.Tenant(partner="north"),
-        "other": entities.Tenant(partner="north"),
-        "far": entities.Tenant(partner="south"),
-    },
-    users={name: entities.User(tenant=tenant, roles=(role,)) for name, (role, tenant) in CALLERS.items()}  # type: ignore[arg-type]  # published roles
-    | {"nobody": entities.User(tenant="acme", roles=())},
-    keys={name: declared(name, name) for name in (*CALLERS, "nobody")},
-)
-PARTNER_OF = {"acme": "north", "other": "north", "far": "south"}
-NOW = 1_800_000_000.0
-"""A Friday: 15 January 2027, 08:00 UTC."""
-
-
-def row(number: int, user: str, **more: Any) -> UsageRow:
-    """The attempt of that number, one second older than the one before."""
-    tenant = CALLERS[user][1]
-    own: dict[str, Any] = {
-        "created_at": NOW - number,
-        "request_id": f"req_{number}",
-        "partner_id": declared_id("partner", PARTNER_OF[tenant]),
-        "tenant_id": declared_id("tenant", tenant),
-        "user_id": declared_id("user", user),
-        "key_id": declared_id("apikey", user),
-    }
-    return usage_row(number, **{**own, **more})
-
-
-class Ledger(LedgerReader):
-    """The real one, over a database file of its own; it counts how often it is asked."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        super().__init__(engine)
-        self._store = LedgerStore(engine)
-        self.asked = 0
-
-    async def keep(self, *rows: UsageRow) -> None:
-        await self._store.insert("writer", rows)
-
-    async def usage_page(self, wanted: UsageFilter, *, limit: int, after: Position | None) -> Sequence[UsageRow]:
-        self.asked += 1
-        return await super().usage_page(wanted, limit=limit, after=after)
+from tests.scaigrid.api.accounts import CALLERS, EVERYBODYS, HOUSE, NOW, Gone, Ledger, row
+from tests.scaigrid.api.control_plane import ControlPlane, declared
 
 
 @pytest.fixture
@@ -124,6 +62,15 @@ async def test_a_row_says_what_the_contract_promises(ledger: Ledger) -> None:
             first_byte_us=7,
             latency_us=1_234_567,
             tags={"ticket": "4711"},
+            tokens_audio_in=6,
+            tokens_image_in=70,
+            tokens_audio_out=8,
+            tokens_image_out=90,
+            images=2,
+            milliseconds=1500,
+            overrun=1_000_000,
+            price_version="v1",
+            backend_price_version="v2",
         )
     )
     answer = await ControlPlane(HOUSE, ledger).get("/v1/accounting/usage", "user")
@@ -142,13 +89,24 @@ async def test_a_row_says_what_the_contract_promises(ledger: Ledger) -> None:
             "outcome": "error",
             "error_code": "BACKEND_TIMEOUT",
             "stream": True,
-            "tokens_in": 4321,
-            "tokens_out": 50_000,
+            "dialect": "openai",
+            "operation": "chat",
+            "tokens_in": 4397,
+            "tokens_out": 50_098,
             "cached_input_tokens": 20,
             "cache_write_tokens": 4300,
             "reasoning_tokens": 600,
+            "audio_input_tokens": 6,
+            "audio_output_tokens": 8,
+            "image_input_tokens": 70,
+            "image_output_tokens": 90,
+            "images": 2,
+            "seconds": 1.5,
             "usage_source": "estimated",
             "cost": "1.500000001",
+            "overrun": "0.001",
+            "price_version": "v1",
+            "first_byte_ms": 0.007,
             "latency_ms": 1234.567,
             "tags": {"ticket": "4711"},
         }
@@ -165,11 +123,12 @@ async def test_only_who_sees_everything_sees_what_providers_charge(ledger: Ledge
         "reseller": None,
         "root": "2.5",
     }
-    assert b"backend_cost" not in (await plane.get("/v1/accounting/usage", "reseller")).body
+    plain = (await plane.get("/v1/accounting/usage", "reseller")).body
+    assert b"backend_cost" not in plain
+    assert b"backend_price_version" not in plain
+    assert seen["root"][0]["backend_price_version"] == "2027-02"
 
 
-EVERYBODYS = [row(number, user) for number, user in enumerate(CALLERS)]
-"""One row of each caller, in their order."""
 NORTH, ACME = [0, 1, 2, 3, 4, 5, 6], [0, 1, 2, 3, 4, 5]
 
 
@@ -232,30 +191,6 @@ async def test_what_lies_beyond_the_scope_is_not_even_looked_up(ledger: Ledger) 
     assert ledger.asked == 1
 
 
-_IDS = st.sampled_from([None, "a", "b"])
-_FILTERS = st.builds(
-    UsageFilter,
-    partner_id=_IDS,
-    tenant_id=_IDS,
-    user_id=_IDS,
-    key_id=_IDS,
-    model=_IDS,
-    backend_id=_IDS,
-    request_id=_IDS,
-)
-_NAMES = ("partner_id", "tenant_id", "user_id", "key_id", "model", "backend_id", "request_id")
-
-
-@given(_FILTERS, _FILTERS, st.fixed_dictionaries({name: st.sampled_from(["a", "b"]) for name in _NAMES}))
-def test_what_is_confined_holds_the_rows_that_fit_both(
-    wanted: UsageFilter, reach: UsageFilter, found: dict[str, str]
-) -> None:
-    def fits(one: UsageFilter | None) -> bool:
-        return one is not None and all(getattr(one, name) in (None, found[name]) for name in _NAMES)
-
-    assert fits(confined(wanted, reach)) == (fits(wanted) and fits(reach))
-
-
 async def test_another_callers_request_is_an_empty_page(ledger: Ledger) -> None:
     await ledger.keep(*EVERYBODYS)
     plane = ControlPlane(HOUSE, ledger)
@@ -271,10 +206,22 @@ async def test_another_callers_request_is_an_empty_page(ledger: Ledger) -> None:
         ("?request_id=req_1", [1]),
         ("?request_id=req_", []),
         ("?model=M2", []),
+        ("?tag=team", [2, 3]),
+        ("?tag=team:blue", [3]),
+        ("?tag=team:blu", []),
+        ("?tag=Team:blue", []),
+        ("?tag=blue", []),
+        ("?outcome=error", [1]),
+        ("?usage_source=counted", [2]),
+        ("?tag=team&outcome=error", []),
     ],
 )
 async def test_filters_let_through_what_fits_exactly(ledger: Ledger, query: str, expected: list[int]) -> None:
-    await ledger.keep(row(1, "user"), row(2, "user", model="m2"), row(3, "user", backend_id="be_2"))
+    await ledger.keep(
+        row(1, "user", tags={}, outcome="error"),
+        row(2, "user", model="m2", tags={"team": "red"}, usage_source="counted"),
+        row(3, "user", backend_id="be_2"),
+    )
     assert await numbers(ControlPlane(HOUSE, ledger), query, "user") == expected
 
 
@@ -316,7 +263,9 @@ async def test_a_period_is_the_current_one_in_utc(ledger: Ledger, period: str, f
         ("?start=2026-01-31T12:00:00Z&end=2026-01-31T12:30:00%2B01:00", {"end": "must be later than start"}),
         ("?period=hourly", {"period": "must be one of daily, monthly, weekly"}),
         ("?model=", {"model": "must have 1 to 256 printable characters"}),
-        ("?tag=x", {"tag": "is not a known parameter"}),
+        ("?tag=", {"tag": "must have 1 to 577 printable characters"}),
+        ("?tag=a&tag=b", {"tag": "is given more than once"}),
+        ("?group_by=model", {"group_by": "is not a known parameter"}),
         ("?limit=1001", {"limit": "must be an integer from 1 to 1000"}),
     ],
 )
@@ -366,28 +315,70 @@ async def test_a_key_shows_no_more_than_what_it_carries(ledger: Ledger) -> None:
     assert "backend_cost" not in shown[0]
 
 
-async def test_a_ledger_that_cannot_be_read_is_said_to_be() -> None:
-    class Gone:
-        async def usage_page(self, wanted: UsageFilter, *, limit: int, after: Position | None) -> Sequence[UsageRow]:
-            raise GatewayError(Code.STORE_UNAVAILABLE)
-
-    answer = await ControlPlane(HOUSE, Gone()).get("/v1/accounting/usage", "user")
+async def test_a_ledger_that_cannot_be_read_is_said_to_be(engine: AsyncEngine) -> None:
+    answer = await ControlPlane(HOUSE, Gone(engine)).get("/v1/accounting/usage", "user")
     assert (answer.status, answer.code) == (503, "STORE_UNAVAILABLE")
+    exported = await ControlPlane(HOUSE, Gone(engine)).get("/v1/accounting/export", "user")
+    assert (exported.status, exported.code) == (503, "STORE_UNAVAILABLE")
 
 
-@pytest.mark.parametrize("role", get_args(terms.RoleName))
-def test_no_published_role_sees_less_with_more_permissions(role: str) -> None:
-    party = Party("x", "x", "x")
-    held = roles.permissions([role])
-    reach = reach_of(Principal(partner=party, tenant=party, user=party, permissions=held))
-    bounded = [name for name, value in msgspec.structs.asdict(reach).items() if value is not None]
-    widest = {
-        "super_admin": [],
-        "partner_admin": ["partner_id"],
-        "partner_viewer": ["partner_id"],
-        "tenant_admin": ["tenant_id"],
-    }
-    assert bounded == widest.get(role, ["user_id"])
+EXPORT = "/v1/accounting/export"
+ROWS = 2 * PAGE + 3
+
+
+async def test_an_export_has_every_row_that_the_caller_may_see(ledger: Ledger) -> None:
+    await ledger.keep(*(row(number, "user") for number in range(ROWS)), row(ROWS, "colleague"))
+    plane = ControlPlane(HOUSE, ledger)
+    whole = await plane.get(EXPORT, "user")
+    assert whole.headers["content-disposition"] == 'attachment; filename="usage.json"'
+    items = whole.json["data"]["items"]
+    assert [item["request_id"] for item in items] == [f"req_{number}" for number in range(ROWS)]
+    lines = (await plane.get(f"{EXPORT}?format=ndjson", "user")).body.splitlines()
+    assert [json.loads(line) for line in lines] == items
+    text = (await plane.get(f"{EXPORT}?format=csv", "user")).body.decode()
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert [one["id"] for one in rows] == [item["id"] for item in items]
+    assert set(rows[0]) == set(UsageItem.__struct_fields__)
+    assert {one["backend_cost"] for one in rows} == {""}
+
+
+async def test_an_export_is_filtered_and_may_have_nothing(ledger: Ledger) -> None:
+    await ledger.keep(*EVERYBODYS)
+    plane = ControlPlane(HOUSE, ledger)
+    found = await plane.get(f"{EXPORT}?user_id={declared_id('user', 'colleague')}", "admin")
+    assert [item["request_id"] for item in found.json["data"]["items"]] == ["req_5"]
+    assert (await plane.get(f"{EXPORT}?tag=none", "root")).json["data"] == {"items": []}
+    asked = ledger.asked
+    beyond = await plane.get(f"{EXPORT}?tenant_id={declared_id('tenant', 'far')}", "admin")
+    assert (beyond.json["data"], ledger.asked) == ({"items": []}, asked)
+
+
+async def test_an_export_takes_no_pages(ledger: Ledger) -> None:
+    refused = await ControlPlane(HOUSE, ledger).get(f"{EXPORT}?limit=5", "user")
+    assert (refused.status, list(refused.details)) == (422, ["limit"])
+
+
+async def test_a_callers_words_are_no_formula(ledger: Ledger) -> None:
+    await ledger.keep(row(1, "user", model="=1+1", request_id="@x"))
+    text = (await ControlPlane(HOUSE, ledger).get(f"{EXPORT}?format=csv", "root")).body.decode()
+    (one,) = csv.DictReader(io.StringIO(text, newline=""))
+    assert (one["model"], one["request_id"]) == ("'=1+1", "'@x")
+
+
+async def test_an_export_that_fails_midway_says_so(ledger: Ledger, engine: AsyncEngine) -> None:
+    await ledger.keep(*(row(number, "user") for number in range(ROWS)))
+
+    async def exported(form: str) -> bytes:
+        answer = await ControlPlane(HOUSE, Gone(engine, pages=1)).get(f"{EXPORT}?format={form}", "user")
+        assert answer.status == 200
+        return answer.body
+
+    lines = (await exported("csv")).splitlines()
+    assert lines[-1].startswith(b"# not complete: STORE_UNAVAILABLE")
+    assert len(lines) == PAGE + 2
+    assert json.loads((await exported("ndjson")).splitlines()[-1])["status"] == "error"
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(await exported("json"))
 
 
 def test_an_item_has_every_field_that_was_published() -> None:

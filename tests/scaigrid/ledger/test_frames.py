@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scaigrid.ledger.frames import MARKER, count, frame, read
-from scaigrid.ledger.records import AuditRow, Record, UsageRow
+from scaigrid.ledger.records import AuditRow, Begun, Record, Settling, UsageRow
 from tests.scaigrid.ledger.rows import audit_row, usage_row
 
 RECORDS: list[Record] = [usage_row(0), audit_row(1), usage_row(2, tags={}), audit_row(3, actor_id=None)]
@@ -42,7 +42,15 @@ _records = st.lists(
         after=st.none() | _raw,
     ),
     max_size=12,
-)
+).flatmap(lambda records: st.tuples(*(_told(record) for record in records)).map(list[Record]))
+
+
+def _told(record: Record) -> st.SearchStrategy[Record]:
+    """As it is, or a usage row as other records bring it."""
+    if not isinstance(record, UsageRow):
+        return st.just(record)
+    used = st.dictionaries(_text, st.integers(0, 2**63 - 1), max_size=3)
+    return st.just(record) | st.just(Begun(record)) | st.builds(Settling, st.just(record), _text, used)
 
 
 def plain(record: Record) -> Any:

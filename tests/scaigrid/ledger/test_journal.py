@@ -16,7 +16,7 @@ import structlog
 from scaigrid.errors import Code, GatewayError
 from scaigrid.ledger.frames import End, frame, read
 from scaigrid.ledger.journal import Journal, adopt
-from scaigrid.ledger.records import Record
+from scaigrid.ledger.records import Begun, Record, Settling
 from tests.harness.checkout import ROOT
 from tests.scaigrid.ledger.rows import audit_row, usage_row
 
@@ -366,3 +366,50 @@ def test_a_record_that_cannot_be_written_at_all_changes_nothing(journal: Journal
     journal.append(audit_row(1))
     assert ids(journal.directory) == [audit_row(1).id]
     assert journal.writable
+
+
+# -- attempts that are open --------------------------------------------------------------------------------------------
+
+
+def told_open(path: Path) -> list[str]:
+    return [record.row.id if isinstance(record, Begun) else "other" for record in read(path, 0, 100).records]
+
+
+def test_what_is_open_is_carried_over_into_the_segment_that_is_being_written(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "w")
+    for number in range(4):
+        journal.append(Begun(usage_row(number)))
+    journal.append(usage_row(1))
+    journal.append(Settling(usage_row(2), "lease", {}))
+    assert journal.roll()
+    first, second = journal.segments
+    journal.carry_over(second)
+    assert told_open(second.path) == [], "nothing that is open is told there yet"
+    journal.carry_over(first)
+    assert told_open(second.path) == [usage_row(0).id, usage_row(3).id]
+    assert second.records == 2
+    journal.carry_over(first)
+    assert second.records == 2, "once is enough"
+    journal.close()
+
+
+def test_what_ends_after_it_was_carried_over_is_not_carried_on(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "w")
+    journal.append(Begun(usage_row(0)))
+    journal.roll()
+    journal.carry_over(journal.segments[0])
+    journal.append(usage_row(0))
+    journal.roll()
+    journal.carry_over(journal.segments[1])
+    assert journal.segments[2].records == 0
+    journal.close()
+
+
+def test_what_cannot_be_carried_over_is_said_to_be_so(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "w")
+    journal.append(Begun(usage_row(0)))
+    journal.seal()
+    with pytest.raises(GatewayError) as caught:
+        journal.carry_over(journal.segments[0])
+    assert caught.value.code is Code.STORE_UNAVAILABLE
+    journal.close()

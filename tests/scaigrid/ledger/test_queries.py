@@ -253,3 +253,30 @@ async def test_what_each_subject_of_a_level_spent_is_told_at_once(engine: AsyncE
 async def test_calls_without_a_key_are_no_subject(engine: AsyncEngine) -> None:
     await fill(engine, usage_row(1, key_id=None))
     assert await spent_by(engine, "key", 0.0, math.inf) == {}
+
+
+async def test_what_somebody_in_two_groups_spent_counts_for_each_of_them(engine: AsyncEngine) -> None:
+    await fill(
+        engine,
+        usage_row(1, groups=("group_a", "group_b"), cost=1),
+        usage_row(2, groups=("group_b",), cost=20),
+        usage_row(3, groups=("group_ab",), cost=300),
+        usage_row(4, groups=(), cost=4000),
+    )
+    found = await spent_by(engine, "group", START, math.inf)
+    assert {group: (spent.cost, spent.requests) for group, spent in found.items()} == {
+        "group_a": (1, 1),
+        "group_b": (21, 2),
+        "group_ab": (300, 1),
+    }
+    assert await spent(engine, "group", "group_b", START, math.inf) == found["group_b"]
+    assert await spent(engine, "group", "group", START, math.inf) == (0, 0, 0)
+
+
+async def test_a_period_that_begins_within_an_hour_is_counted_to_the_row(engine: AsyncEngine) -> None:
+    """As in zones that are half an hour off: 18:30 in UTC is midnight there."""
+    half = START // 3600 * 3600 + 1800
+    times = [half - 3600.5, half - 0.5, half, half + 86_400 - 0.5, half + 86_400]
+    await fill(engine, *(usage_row(number, created_at=time, cost=10**number) for number, time in enumerate(times)))
+    assert (await spent(engine, "user", "user_u", half, half + 86_400)).cost == 1100
+    assert (await spent_by(engine, "user", half, math.inf))["user_u"].cost == 11_100

@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from scaigrid.ledger import frames
 from scaigrid.ledger.chain import verify
 from scaigrid.ledger.frames import frame
 from scaigrid.ledger.journal import Journal
-from scaigrid.ledger.records import Record, UsageRow
+from scaigrid.ledger.records import Begun, Record, Settling, UsageRow
 from scaigrid.ledger.store import LedgerStore
 from scaigrid.ledger.writer import LedgerWriter
 from tests.harness import databases
@@ -225,6 +225,43 @@ async def test_a_drain_does_not_wait_for_the_interval(home: Home) -> None:
     assert await writer.drain(PATIENCE)
     assert await home.usage() == usages(0)
     await writer.close()
+
+
+async def test_while_the_ledger_is_asked_it_holds_what_was_appended_before_and_nothing_else(home: Home) -> None:
+    async with home.running(batch=7) as (journal, writer):
+        number = 0
+
+        def append(count: int) -> list[str]:
+            nonlocal number
+            rows = [usage_row(each) for each in range(number, number + count)]
+            for row in rows:
+                journal.append(row)
+            number += count
+            return [row.id for row in rows]
+
+        for _ in range(20):
+            append(30)
+            # Somewhere in the reading or the writing of a batch
+            await turn(number % 11)
+            before = number
+            async with writer.drained(PATIENCE) as written:
+                assert written
+                append(30)
+                await turn(200)
+                assert await home.usage() == usages(*range(before))
+        assert await writer.drain(PATIENCE)
+        assert await home.usage() == usages(*range(number))
+
+
+async def test_a_ledger_that_cannot_be_written_is_not_drained(home: Home) -> None:
+    async with home.running() as (journal, writer):
+        await home.away()
+        journal.append(usage_row(0))
+        async with writer.drained(0.05) as written:
+            assert not written
+        await home.back()
+        assert await writer.drain(PATIENCE)
+    assert await home.usage() == usages(0)
 
 
 async def test_replaying_a_segment_inserts_nothing_twice(home: Home, tmp_path: Path) -> None:
@@ -627,3 +664,98 @@ def each_once(home: Home, lives: Sequence[Life]) -> None:
     asyncio.run(told())
     databases.drop(home.url)
     assert list(home.journal.iterdir()) == []
+
+
+# -- what a process that was killed leaves open ----------------------------------------------------------------------
+
+
+def begun(number: int) -> Begun:
+    return Begun(usage_row(number, outcome="interrupted", serving=False, cost=0))
+
+
+async def outcomes(home: Home) -> dict[str, str]:
+    async with home.engine.connect() as connection:
+        found = await connection.execute(select(usage.c.id, usage.c.outcome).order_by(usage.c.id))
+        return {row.id: row.outcome for row in found}
+
+
+async def test_what_had_begun_when_its_worker_died_is_interrupted(home: Home) -> None:
+    await home.leave("old", begun(0), usage_row(1), begun(2), begun(3), usage_row(2))
+    with structlog.testing.capture_logs() as logs:
+        async with home.running("new") as (_, writer):
+            assert await writer.drain(PATIENCE)
+    assert list((await outcomes(home)).values()) == ["interrupted", "ok", "ok", "interrupted"]
+    assert [(line["writer"], line["calls"]) for line in logs if line["event"] == "calls_interrupted"] == [("old", 2)]
+    assert list(home.journal.iterdir()) == []
+
+
+async def test_what_has_begun_in_one_segment_and_ended_in_another_is_not_interrupted(home: Home) -> None:
+    segments = await home.leave("old", *map(begun, range(5)), *map(usage_row, range(60)), segment_bytes=3_000)
+    assert len(segments) > 3
+    async with home.running("new", batch=7) as (_, writer):
+        assert await writer.drain(PATIENCE)
+    assert set((await outcomes(home)).values()) == {"ok"}
+    assert await home.usage() == usages(*range(60))
+
+
+async def test_a_worker_that_lives_marks_nothing(home: Home) -> None:
+    async with home.running() as (journal, writer):
+        journal.append(begun(0))
+        assert await writer.drain(PATIENCE)
+        assert await home.usage() == []
+        journal.append(usage_row(0))
+        assert await writer.drain(PATIENCE)
+    assert await outcomes(home) == {usage_row(0).id: "ok"}
+    assert list(home.journal.iterdir()) == []
+
+
+async def test_a_call_that_outlives_its_segment_is_still_known(home: Home) -> None:
+    """Its worker removes segment after segment; when it is killed at last, the call is marked, and only that one."""
+    journal, writer = await home.gateway("old", segment_bytes=3_000)
+    await writer.start()
+    journal.append(begun(0))
+    journal.append(begun(1))
+    for number in range(1, 100):
+        journal.append(usage_row(number))
+    assert await writer.drain(PATIENCE)
+    await becomes(lambda: len(home.segments("old")) == 1, "written segments are removed")
+    # As a kill leaves it: what is closed and not taken stays, and so does what is open.
+    await writer.close()
+    assert len(home.segments("old")) == 1
+    async with home.running("new") as (_, next_writer):
+        assert await next_writer.drain(PATIENCE)
+    found = await outcomes(home)
+    assert [key for key, outcome in found.items() if outcome == "interrupted"] == usages(0)
+    assert len(found) == 100
+    assert list(home.journal.iterdir()) == []
+
+
+async def test_a_worker_killed_while_it_inherits_marks_nothing_wrongly(home: Home) -> None:
+    """Whoever comes next finds all segments that it needs, however far the one before had come."""
+    await home.leave("old", begun(0), *map(usage_row, range(1, 40)), usage_row(0), begun(40), segment_bytes=3_000)
+    await home.away()
+    async with home.running("killed"):
+        await becomes(lambda: len(home.naps.taken) > 3, "it is tried again and again")
+    await home.back()
+    async with home.running("new") as (_, writer):
+        assert await writer.drain(PATIENCE)
+    found = await outcomes(home)
+    assert [key for key, outcome in found.items() if outcome == "interrupted"] == usages(40)
+    assert len(found) == 41
+
+
+async def test_what_a_dead_worker_settled_is_settled_again_once_its_row_is_written(home: Home) -> None:
+    told: list[tuple[str, dict[str, int], list[str]]] = []
+
+    async def settle(lease: str, used: Mapping[str, int]) -> None:
+        told.append((lease, dict(used), await home.usage()))
+
+    await home.leave("old", usage_row(0), Settling(usage_row(1), "lease-1", {"budget:a": 7}))
+    journal = await asyncio.to_thread(Journal, home.journal, "new")
+    writer = LedgerWriter(journal, home.engine, home.clock, sleep=home.naps, settle=settle)
+    await writer.start()
+    journal.append(Settling(usage_row(2), "lease-2", {"budget:a": 8}))
+    assert await writer.drain(PATIENCE)
+    await writer.close()
+    assert told == [("lease-1", {"budget:a": 7}, usages(0, 1))], "its own a worker settles by itself"
+    assert await home.usage() == usages(0, 1, 2)
