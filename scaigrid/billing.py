@@ -1,14 +1,22 @@
 """What an attempt cost, and the usage row that says so."""
 
+import msgspec
+import structlog
+
 from scaigrid.adapter import Pipe
 from scaigrid.call import Call
 from scaigrid.clock import Clock
 from scaigrid.config.snapshot import Backend, Model
+from scaigrid.counting import counted
 from scaigrid.errors import Code, GatewayError
-from scaigrid.exchange import Attempt, Exchange
+from scaigrid.exchange import Attempt, Exchange, Reserved
 from scaigrid.ids import new_id
-from scaigrid.ledger.records import Outcome, UsageRow
+from scaigrid.ledger.records import Outcome, UsageRow, UsageSource
+from scaigrid.pricing import MOST_COST, PriceList
+from scaigrid.translation import Translation
 from scaigrid.types import FREE, Usage
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _BYTES_PER_TOKEN = 4
 """The usual guess for English text. A row that rests on it is marked `estimated`."""
@@ -18,41 +26,89 @@ _OUTCOMES: dict[Code, Outcome] = {Code.CLIENT_CLOSED: "client_closed", Code.BACK
 
 
 def bill(exchange: Exchange, model: Model, backend: Backend, pipe: Pipe | None, *, complete: bool) -> None:
-    """Sets usage, its source and both costs on the exchange.
+    """Sets usage, its source, both costs and the overrun on the exchange.
 
     `complete` says that the provider's answer came to its end, so that the usage it reported is the whole of it.
-    Otherwise what is missing is estimated from the bytes that passed.
+    Otherwise, and where what it reported cannot be, what passed is counted if it can be, and estimated if not.
     """
-    if exchange.call is not None and exchange.call.operation in FREE:
+    call = exchange.call
+    if call is not None and call.operation in FREE:
         # Nothing was made: a size was told, or what is stored and was billed when it was made.
         exchange.usage, exchange.usage_source, exchange.cost, exchange.backend_cost = _NO_USAGE, "none", 0, 0
         return
-    usage = pipe.usage if pipe is not None else None
+    usage = _believed(model, backend, pipe)
     if usage is not None and complete:
         exchange.usage_source = "provider"
     else:
-        usage = _estimate(exchange, usage, pipe.output_seen if pipe is not None else 0)
-        exchange.usage_source = "estimated"
+        usage, exchange.usage_source = _made_out(call, backend, pipe, usage)
+        if exchange.reserved is not None:
+            usage = _within(usage, exchange.reserved.tokens)
     exchange.usage = usage
     exchange.cost = model.price.cost(usage) if model.price is not None else 0
     exchange.backend_cost = backend.cost.cost(usage)
+    if exchange.reserved is not None:
+        _compare(exchange, exchange.reserved, model, backend)
 
 
-def _estimate(exchange: Exchange, reported: Usage | None, output_seen: int) -> Usage:
+def _believed(model: Model, backend: Backend, pipe: Pipe | None) -> Usage | None:
+    """What the provider reported, None where that is nothing, or cannot be: such a thing must not become a bill."""
+    usage = pipe.usage if pipe is not None else None
+    if usage is None or pipe is None:
+        return None
+    if not usage.believable or _unpayable(usage, model.price) or _unpayable(usage, backend.cost):
+        _log.warning("provider_usage_refused", backend_id=backend.id, usage=msgspec.to_builtins(usage))
+        return None
+    # Who counts nothing of an answer that said something has not counted.
+    return usage if usage != _NO_USAGE or not pipe.output_seen else None
+
+
+def _unpayable(usage: Usage, price: PriceList | None) -> bool:
+    return price is not None and price.cost(usage) >= MOST_COST
+
+
+def _made_out(
+    call: Call | None, backend: Backend, pipe: Pipe | None, reported: Usage | None
+) -> tuple[Usage, UsageSource]:
+    """Usage by our own count. What the provider said ahead of its end, a part of the whole, is believed."""
+    size = len(call.body) if call is not None else 0
+    tokens_in, tokens_out = -(-size // _BYTES_PER_TOKEN), pipe.output_seen if pipe is not None else 0
+    source: UsageSource = "estimated"
+    said = () if pipe is None else pipe.said if isinstance(pipe, Translation) else None
+    own = counted(backend.target.model, call, said) if call is not None else None
+    if own is not None:
+        source = "counted"
+        tokens_in, tokens_out = own
     if reported is None:
-        call = exchange.call
-        size = len(call.body) if call is not None else 0
-        return Usage(input=-(-size // _BYTES_PER_TOKEN), output=output_seen)
-    if reported.output >= output_seen:
-        return reported
-    return Usage(
-        input=reported.input,
-        cache_read=reported.cache_read,
-        cache_write=reported.cache_write,
-        cache_write_1h=reported.cache_write_1h,
-        output=output_seen,
-        reasoning=reported.reasoning,
-    )
+        return Usage(input=tokens_in, output=tokens_out), source
+    if reported.output >= tokens_out:
+        return reported, source
+    return msgspec.structs.replace(reported, output=tokens_out), source
+
+
+def _within(usage: Usage, most: int) -> Usage:
+    """Our own count is no reason to take more than was reserved: with so many tokens, a guess too high is cut down."""
+    over = usage.total - most
+    if over <= 0:
+        return usage
+    output = max(usage.output - over, 0)
+    over -= usage.output - output
+    return msgspec.structs.replace(usage, output=output, input=max(usage.input - over, 0))
+
+
+def _compare(exchange: Exchange, reserved: Reserved, model: Model, backend: Backend) -> None:
+    """Marks what a provider billed beyond the bound that it was sent. It counts, and the next call is refused."""
+    if exchange.usage_source != "provider":
+        exchange.cost = min(exchange.cost, reserved.cost)
+    elif exchange.cost > reserved.cost:
+        exchange.overrun = exchange.cost - reserved.cost
+        _log.warning(
+            "provider_overran",
+            backend_id=backend.id,
+            model=model.slug,
+            request_id=exchange.request_id,
+            reserved=reserved.cost,
+            cost=exchange.cost,
+        )
 
 
 def usage_row(
@@ -64,7 +120,7 @@ def usage_row(
     usage = exchange.usage or _NO_USAGE
     now = clock.monotonic()
     return UsageRow(
-        id=new_id("usage", clock),
+        id=attempt.id or new_id("usage", clock),
         request_id=exchange.request_id,
         created_at=exchange.started_at,
         partner_id=principal.partner.id,
@@ -102,4 +158,24 @@ def usage_row(
         milliseconds=usage.milliseconds,
         overrun=exchange.overrun if serving else 0,
         backend_price_version=backend.cost.version,
+    )
+
+
+def begun_row(clock: Clock, exchange: Exchange, attempt: Attempt, *, call: Call, model: Model) -> UsageRow:
+    """The row of an attempt under way, as it will stand if nothing else is heard of it: its worker was killed.
+
+    Nobody is billed for it. What the provider has read by then it has worked on, which is put at a guess among what it
+    costs the operator; what it went on to make, nobody knows.
+    """
+    row = usage_row(clock, exchange, attempt, None, call=call, model=model)
+    free = call.operation in FREE
+    usage = _NO_USAGE if free else Usage(input=-(-len(call.body) // _BYTES_PER_TOKEN))
+    return msgspec.structs.replace(
+        row,
+        serving=False,
+        outcome="interrupted",
+        cost=0,
+        tokens_in=usage.input,
+        usage_source="none" if free else "estimated",
+        backend_cost=0 if free else attempt.backend.cost.cost(usage),
     )

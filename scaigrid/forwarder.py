@@ -7,20 +7,26 @@ the row, so that whatever a client finished is accounted for.
 
 import asyncio
 from collections.abc import Mapping
-from typing import Self
+from contextlib import suppress
 
 import structlog
 
 from scaigrid.adapter import Outgoing, Pipe, Relaying, UpstreamRequest
+from scaigrid.admission import used_of
 from scaigrid.asgi import Receive, Scope, Send
-from scaigrid.billing import bill, usage_row
+from scaigrid.billing import begun_row, bill, usage_row
 from scaigrid.call import Call
+from scaigrid.client_watch import ClientWatch
 from scaigrid.config.schema import Forwarder as ForwarderConfig
 from scaigrid.config.snapshot import Backend, Model
+from scaigrid.counting import vocabulary
+from scaigrid.draining import Drain, Drains
 from scaigrid.dropping import HEADER, encoded
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Attempt, Exchange, resolved
 from scaigrid.held import Held
+from scaigrid.ids import new_id
+from scaigrid.ledger.records import Begun, Settling
 from scaigrid.middleware import Services
 from scaigrid.patience import Interrupted, Patience, Why
 from scaigrid.translation import Translation
@@ -29,8 +35,6 @@ from scaigrid.upstream.port import Upstream, UpstreamFailure, UpstreamResponse, 
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-WATCH_AFTER = 0.1
-"""Seconds after which a call's client is watched: most calls are over by then and are spared a task."""
 LINGER = 0.5
 """Seconds to wait, once a stream is complete, for the provider to end it: that keeps its connection usable."""
 _LARGEST_ERROR_BODY = 64 * 1024
@@ -65,10 +69,21 @@ _STREAM_HEADERS = [
 class Forwarder:
     """The ASGI application that the chain ends in."""
 
-    def __init__(self, services: Services, upstreams: Mapping[str, Upstream], config: ForwarderConfig) -> None:
+    def __init__(
+        self,
+        services: Services,
+        upstreams: Mapping[str, Upstream],
+        config: ForwarderConfig,
+        drains: Drains | None = None,
+        *,
+        shared: bool = False,
+    ) -> None:
+        """`shared`: the counters outlive this worker, so a row also says how its lease is settled."""
         self.services = services
         self.upstreams = upstreams
         self.config = config
+        self.drains = drains or Drains(config, services.telemetry)
+        self.shared = shared
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange, call, model = resolved(scope)
@@ -96,6 +111,7 @@ class _Attempt:
     def __init__(
         self, forwarder: Forwarder, exchange: Exchange, call: Call, model: Model, *, backend: Backend, send: Send
     ) -> None:
+        self._forwarder = forwarder
         self._services = forwarder.services
         self._clock = forwarder.services.clock
         self._upstream = forwarder.upstreams[backend.adapter.transport]
@@ -109,6 +125,8 @@ class _Attempt:
         self._pipe: Pipe | None = None
         self._dropped: frozenset[str] = frozenset()
         self._recorded = False
+        self._drain: Drain | None = None
+        """The client has left, and the answer is read on."""
 
     async def run(self, receive: Receive, ends: float) -> GatewayError | None:
         """None where the answer was sent, else why it was not; by then everything of the attempt is on record."""
@@ -116,7 +134,8 @@ class _Attempt:
             request = self._request()
         except GatewayError as error:
             return error
-        attempt = Attempt(backend=self._backend, started=self._clock.monotonic())
+        clock = self._clock
+        attempt = self._attempt = Attempt(backend=self._backend, id=new_id("usage", clock), started=clock.monotonic())
         self._exchange.attempts.append(attempt)
         self._services.health.began(self._backend, attempt.started)
         failure: GatewayError | None = None
@@ -124,13 +143,33 @@ class _Attempt:
             await self._ask(request, attempt, receive, ends)
         except (GatewayError, Interrupted, UpstreamFailure) as error:
             # What comes after the last byte concerns nobody any more.
-            failure = None if self._exchange.response_complete else _meaning(error, self._backend)
+            failure = None if self._exchange.response_complete else self._meaning(error)
         except BaseException:
             failure = GatewayError(Code.INTERNAL_ERROR)
             raise
         finally:
             self._end(attempt, failure)
-        return failure
+        # What a backend failed to say to a client who had left is not asked of another one.
+        return failure if self._drain is None else GatewayError(Code.CLIENT_CLOSED)
+
+    def _meaning(self, error: GatewayError | Interrupted | UpstreamFailure) -> GatewayError:
+        meaning = _meaning(error, self._backend)
+        if self._drain is None or (isinstance(error, GatewayError) and not self._exchange.response_started):
+            return meaning
+        return GatewayError(Code.CLIENT_CLOSED)
+
+    def lasts(self) -> None:
+        """Leaves word that there is this attempt, in case nothing else will be heard of it."""
+        row = begun_row(self._clock, self._exchange, self._attempt, call=self._call, model=self._model)
+        # A journal that cannot be written says so by itself, and to the call when it has something to bill.
+        with suppress(GatewayError):
+            self._services.recorder.append(Begun(row))
+
+    def goes_on(self, patience: Patience) -> bool:
+        """The client has left: whether the answer is read on, for the usage at its end."""
+        if self._model.on_disconnect == "drain" and not self._recorded and self._drain is None:
+            self._drain = self._forwarder.drains.begin(patience)
+        return self._drain is not None
 
     def _request(self) -> UpstreamRequest:
         exchange, call, model, adapter = self._exchange, self._call, self._model, self._backend.adapter
@@ -150,7 +189,7 @@ class _Attempt:
     async def _ask(self, request: UpstreamRequest, attempt: Attempt, receive: Receive, ends: float) -> None:
         """Raises GatewayError for what the provider says, UpstreamFailure and Interrupted for what it fails to say."""
         call, route = self._call, self._route
-        with Patience(ends) as patience, _ClientWatch(receive, patience) as watch:
+        with Patience(ends) as patience, ClientWatch(receive, patience, self) as watch:
             patience.wait(route.first_byte, Why.FIRST_BYTE)
             if (signer := self._backend.signer) is not None:
                 request = await signer.signed(request)
@@ -173,6 +212,8 @@ class _Attempt:
         if attempt.first_byte is None:
             self._exchange.upstream_seconds += attempt.ended - attempt.started
         self._services.health.ended(self._backend, failure, attempt.ended)
+        if self._drain is not None:
+            self._drain.end()
         if not self._recorded:
             self._record(attempt, failure)
 
@@ -183,7 +224,7 @@ class _Attempt:
         pipe = self._pipe = self._open_pipe()
         answer = pipe.feed(body)
         answer += pipe.close()
-        self._record(attempt, None)
+        self._record_whole(attempt)
         patience.wait(self._route.idle, Why.READER)
         await self._begin(attempt, [*_PLAIN_HEADERS, (b"content-length", b"%d" % len(answer))])
         await self._send({"type": "http.response.body", "body": answer, "more_body": False})
@@ -193,20 +234,27 @@ class _Attempt:
         send, idle = self._send, self._route.idle
         begun = False
         while chunk := await response.chunk():
+            if self._drain is not None:
+                self._drain.take(len(chunk))
             frames = pipe.feed(chunk)
-            if frames:
+            if frames and self._drain is None:
                 patience.wait(idle, Why.READER)
-                if not begun:
-                    begun = True
-                    self._first_byte(attempt)
-                    await self._begin(attempt, _STREAM_HEADERS)
-                await send({"type": "http.response.body", "body": frames, "more_body": True})
+                try:
+                    if not begun:
+                        self._first_byte(attempt)
+                        await self._begin(attempt, _STREAM_HEADERS)
+                    await send({"type": "http.response.body", "body": frames, "more_body": True})
+                except asyncio.CancelledError:
+                    # Whoever does not read has left too; here it is our own cancellation that says so.
+                    if patience.tripped is not Why.READER or not self.goes_on(patience) or not patience.forgiven():
+                        raise
+            begun = begun or bool(frames)
             if pipe.ended:
                 break
             if begun:
                 patience.wait(idle, Why.IDLE)
         last = pipe.close()
-        self._record(attempt, None)
+        self._record_whole(attempt)
         if not begun:
             self._first_byte(attempt)
             await self._begin(attempt, _STREAM_HEADERS)
@@ -225,7 +273,9 @@ class _Attempt:
             price = self._model.price
             exchange.cost = price.cost(usage) if price is not None else 0
 
-        return Translation(adapter.decoder(call, target), exchange.dialect.renderer(call, exchange), on_usage)
+        renderer = exchange.dialect.renderer(call, exchange)
+        keeps = vocabulary(target.model) is not None
+        return Translation(adapter.decoder(call, target), renderer, on_usage, keeps=keeps)
 
     def _name(self, own: str) -> str:
         tenant = self._exchange.principal.tenant.id
@@ -250,20 +300,31 @@ class _Attempt:
             added.append((HEADER, ",".join(sorted(self._dropped)).encode()))
         await self._send({"type": "http.response.start", "status": 200, "headers": [*headers, *added]})
 
-    def _record(self, attempt: Attempt, failure: GatewayError | None) -> None:
+    def _record_whole(self, attempt: Attempt) -> None:
+        """Likewise, for an answer that came to its end. Raises CLIENT_CLOSED where nobody is there to have it."""
+        if self._drain is None:
+            self._record(attempt, None)
+        else:
+            gone = GatewayError(Code.CLIENT_CLOSED)
+            self._record(attempt, gone, complete=True)
+            raise gone
+
+    def _record(self, attempt: Attempt, failure: GatewayError | None, *, complete: bool = False) -> None:
         """Bills the attempt and writes its row. Raises STORE_UNAVAILABLE where it cannot be kept."""
         self._recorded = True
         exchange, pipe = self._exchange, self._pipe
         if failure is None or exchange.response_started or failure.code is Code.CLIENT_CLOSED:
             # Whoever leaves, or is cut off, has had what was made until then; the provider bills that too.
             exchange.served = True
-            bill(exchange, self._model, self._backend, pipe, complete=failure is None)
+            bill(exchange, self._model, self._backend, pipe, complete=complete or failure is None)
+            if exchange.overrun:
+                self._services.telemetry.overruns.labels(self._backend.id).inc()
         else:
             # The renderer may have been told a cost already, of an answer that nobody got.
             exchange.cost = 0
-        self._services.recorder.append(
-            usage_row(self._clock, exchange, attempt, failure, call=self._call, model=self._model)
-        )
+        row = usage_row(self._clock, exchange, attempt, failure, call=self._call, model=self._model)
+        lease = exchange.lease if self._forwarder.shared and exchange.served else None
+        self._services.recorder.append(row if lease is None else Settling(row, lease, used_of(exchange)))
 
 
 def _meaning(error: GatewayError | Interrupted | UpstreamFailure, backend: Backend) -> GatewayError:
@@ -296,38 +357,3 @@ async def _linger(response: UpstreamResponse, pipe: Pipe | None) -> None:
                 pass
     except (TimeoutError, UpstreamFailure):
         return
-
-
-class _ClientWatch:
-    """Ends a call when its client leaves: only `receive` says so, a `send` after that succeeds in silence."""
-
-    __slots__ = ("_handle", "_patience", "_receive", "_task")
-
-    def __init__(self, receive: Receive, patience: Patience) -> None:
-        self._receive = receive
-        self._patience = patience
-        self._handle: asyncio.TimerHandle | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    def __enter__(self) -> Self:
-        self._handle = asyncio.get_running_loop().call_later(WATCH_AFTER, self._begin)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Lets the client be; harmless when it is done twice."""
-        if self._handle is not None:
-            self._handle.cancel()
-        if self._task is not None:
-            self._task.cancel()
-
-    def _begin(self) -> None:
-        self._handle = None
-        self._task = asyncio.get_running_loop().create_task(self._watch())
-
-    async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._patience.trip(Why.CLIENT_CLOSED)

@@ -48,6 +48,11 @@ class Patience:
         self._timer: asyncio.TimerHandle | None = None
         self._tripped: Why | None = None
 
+    @property
+    def task(self) -> asyncio.Task[object]:
+        """Whose waits these are."""
+        return self._task
+
     def wait(self, seconds: float, why: Why) -> None:
         """From now on, the task is given `seconds`."""
         ends = self._loop.time() + seconds
@@ -60,6 +65,27 @@ class Patience:
             if timer is not None:
                 timer.cancel()
             self._timer = self._loop.call_at(self._ends, self._look)
+
+    def hasten(self, seconds: float) -> None:
+        """From now on, all waits together are given no more than `seconds`."""
+        self._total_ends = min(self._total_ends, self._loop.time() + seconds)
+        if self._ends > self._total_ends:
+            self._ends, self._why = self._total_ends, Why.TOTAL
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = self._loop.call_at(self._ends, self._look)
+
+    @property
+    def tripped(self) -> Why | None:
+        """Why the task was cancelled by us, if it was."""
+        return self._tripped
+
+    def forgiven(self) -> bool:
+        """Takes our own cancellation back, which the task has just caught: True where it was the only one."""
+        if self._tripped is None or self._task.uncancel():
+            return False
+        self._tripped = None
+        return True
 
     def trip(self, why: Why) -> None:
         """Ends the wait now."""

@@ -1,20 +1,22 @@
-"""When the client leaves, the provider's connection closes at once, and one row says what was made until then."""
+"""When the client leaves, the provider's answer is cut off or read on, as the model says; one row either way."""
 
 import json
 import socket
+from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
 
+from scaigrid.client_watch import WATCH_AFTER
 from scaigrid.clock import SystemClock
-from scaigrid.forwarder import WATCH_AFTER
 from tests.harness import behaviours
-from tests.harness.behaviours import Then, silence, stream
-from tests.harness.eventually import PATIENCE
-from tests.harness.gateway import Row
+from tests.harness.behaviours import Then, answer, gated, silence, stream
+from tests.harness.eventually import PATIENCE, eventually
+from tests.harness.gateway import Gateway, Row
 from tests.harness.lanes import CHAT_URL, Lane, chat
 from tests.harness.ports import LOOPBACK
-from tests.harness.provider import Gate
+from tests.harness.provider import Gate, Provider, Seen
 
 DIALECTS = sorted(CHAT_URL)
 BOUND = 5.0
@@ -138,3 +140,153 @@ def test_a_reader_who_stops_reading_is_cut_off(lane: Lane) -> None:
             read, last = read + len(piece), piece
     assert read < 400 * 60_000
     assert not last.endswith(b"\r\n0\r\n\r\n"), "an answer that was cut off must not look whole"
+
+
+# -- cut at every event, both policies -------------------------------------------------------------------------------
+
+WORDS = ("word0001", "word0002", "word0003")
+"""Eight bytes each: two tokens by the guess, in a relay and in a translation alike."""
+USED = (9, 40)
+"""What the provider says at the end."""
+FRAMES = {
+    "openai": behaviours.openai_frames(*WORDS, tokens=USED),
+    "anthropic": behaviours.anthropic_frames(*WORDS, tokens=USED),
+}
+
+
+class Leaver:
+    """A client that can go at any moment, in the middle of anything."""
+
+    def __init__(self, lane: Lane, dialect: str, model: str, request_id: str, *, streamed: bool = True) -> None:
+        self.body = json.dumps(chat(lane.model(model), stream=streamed)).encode()
+        self._wire = socket.create_connection((LOOPBACK, lane.gateway.port), timeout=PATIENCE)
+        self._wire.sendall(
+            f"POST {CHAT_URL[dialect]} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {lane.key}\r\n"
+            f"x-request-id: {request_id}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(self.body)}\r\n\r\n".encode()
+            + self.body
+        )
+        self._got = b""
+
+    def reads(self, text: str) -> None:
+        """Returns once it has come."""
+        while text.encode() not in self._got:
+            piece = self._wire.recv(65_536)
+            assert piece, self._got
+            self._got += piece
+
+    def leave(self) -> None:
+        self._wire.close()
+
+
+def leaves_at(lane: Lane, dialect: str, model: str, speaks: str, index: int) -> tuple[Gate, Seen, str, bytes]:
+    """A call whose client has left when the provider had sent so many events, and the gateway had read them."""
+    endpoint = lane.anthropic if speaks == "anthropic" else lane.openai
+    frames, gate = FRAMES[speaks], Gate()
+    endpoint.then(stream(*frames[:index], gate, *frames[index:]))
+    request_id = f"{lane.name}-{dialect}-{index}"
+    client = Leaver(lane, dialect, model, request_id)
+    seen = endpoint.seen()
+    assert gate.reached.wait(PATIENCE)
+    for word in passed(speaks, index):
+        client.reads(word)
+    client.leave()
+    return gate, seen, request_id, client.body
+
+
+def passed(speaks: str, index: int) -> list[str]:
+    return [word for word in WORDS if any(word.encode() in frame for frame in FRAMES[speaks][:index])]
+
+
+def told(speaks: str, index: int, body: bytes) -> list[tuple[int, int]]:
+    """Tokens that are billed of a stream cut there: what the provider has said of them, else what passed.
+
+    Whether an event without a word in it had come through by then nobody can see from outside; both are right.
+    """
+    words = 2 * len(passed(speaks, index))
+    guess = -(-len(body) // 4)
+    if speaks == "anthropic":
+        whole = any(b'"message_delta"' in frame for frame in FRAMES[speaks][:index])
+        return [(9, max(1, words)), *([USED] if whole else []), *([(guess, 0)] if not words else [])]
+    whole = any(b'"usage"' in frame for frame in FRAMES[speaks][:index])
+    return [(guess, words), *([USED] if whole else [])]
+
+
+@pytest.mark.parametrize(("dialect", "speaks"), [("openai", "openai"), ("native", "anthropic"), ("native", "openai")])
+def test_cut_at_every_event_what_passed_is_billed(lane: Lane, dialect: str, speaks: str) -> None:
+    for index in range(len(FRAMES[speaks])):
+        gate, seen, request_id, body = leaves_at(lane, dialect, speaks, speaks, index)
+        assert seen.left.wait(BOUND), index
+        gate.open()
+        (row,) = lane.usage(1, request_id=request_id)
+        assert (row["outcome"], row["serving"], row["usage_source"]) == ("client_closed", 1, "estimated"), index
+        assert (row["tokens_in"], row["tokens_out"]) in told(speaks, index, body), index
+        assert row["cost"] == row["tokens_in"] * 3_000 + row["tokens_out"] * 15_000
+    assert len(lane.usage(len(FRAMES[speaks]))) == len(FRAMES[speaks])
+
+
+def drains(lane: Lane) -> bool:
+    """Whether a call is being read on without its client: of this worker, where no other test leaves one."""
+    return lane.gateway.metrics().value("scaigrid_draining_calls") == 1
+
+
+@pytest.mark.parametrize(("dialect", "speaks"), [("openai", "openai"), ("native", "anthropic"), ("native", "openai")])
+def test_cut_at_every_event_what_the_provider_says_is_billed_where_answers_are_drained(
+    lane: Lane, dialect: str, speaks: str
+) -> None:
+    model = "drained-anthropic" if speaks == "anthropic" else "drained"
+    for index in range(len(FRAMES[speaks])):
+        gate, seen, request_id, _ = leaves_at(lane, dialect, model, speaks, index)
+        eventually(lambda: drains(lane), "the gateway reads on")
+        assert lane.gateway.rows("usage", request_id=request_id) == []
+        gate.open()
+        (row,) = lane.usage(1, request_id=request_id)
+        assert not seen.left.is_set()
+        assert (row["outcome"], row["serving"], row["usage_source"]) == ("client_closed", 1, "provider"), index
+        assert (row["tokens_in"], row["tokens_out"]) == USED
+        assert row["cost"] == USED[0] * 3_000 + USED[1] * 15_000
+        eventually(lambda: not drains(lane), "the gateway is done")
+        assert lane.gateway.line(request_id)["code"] == "CLIENT_CLOSED"
+    assert len(lane.usage(len(FRAMES[speaks]))) == len(FRAMES[speaks])
+
+
+def test_a_plain_answer_is_drained_too(lane: Lane) -> None:
+    gate = Gate()
+    lane.openai.then(gated(gate, answer(behaviours.completion("It rains.", tokens=USED))))
+    client = Leaver(lane, "openai", "drained", f"{lane.name}-plain", streamed=False)
+    assert gate.reached.wait(PATIENCE)
+    client.leave()
+    eventually(lambda: drains(lane), "the gateway reads on")
+    gate.open()
+    (row,) = lane.usage(1)
+    assert (row["outcome"], row["usage_source"], row["tokens_out"]) == ("client_closed", "provider", 40)
+
+
+def test_what_fails_while_it_is_drained_is_nobody_s_bill_and_not_asked_elsewhere(lane: Lane) -> None:
+    gate = Gate()
+    lane.openai.then(gated(gate, answer(behaviours.openai_error("Oops"), status=500)))
+    client = Leaver(lane, "openai", "drained", f"{lane.name}-fails")
+    assert gate.reached.wait(PATIENCE)
+    client.leave()
+    eventually(lambda: drains(lane), "the gateway reads on")
+    gate.open()
+    (row,) = lane.usage(1)
+    assert (row["outcome"], row["error_code"], row["serving"], row["cost"]) == ("error", "BACKEND_ERROR", 0, 0)
+    assert lane.gateway.line(f"{lane.name}-fails")["code"] == "CLIENT_CLOSED"
+
+
+def test_a_gateway_that_stops_waits_for_no_drain_and_forgets_none(
+    start: Callable[..., Gateway], provider: Provider
+) -> None:
+    lane = Lane("stopping", provider)
+    config: dict[str, Any] = {}
+    lane.declare(config)
+    lane.join(start(config))
+    lane.openai.then(stream(*FRAMES["openai"][:3], Then.STALL))
+    client = Leaver(lane, "openai", "drained", "stopping-1")
+    client.reads(WORDS[1])
+    client.leave()
+    eventually(lambda: drains(lane), "the gateway reads on")
+    assert lane.gateway.stop() == 0
+    (row,) = lane.gateway.rows("usage")
+    assert (row["outcome"], row["usage_source"], row["tokens_out"]) == ("client_closed", "estimated", 4)

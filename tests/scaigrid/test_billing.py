@@ -1,14 +1,19 @@
 """What an attempt costs, by what the provider said or by what passed, and every field of its row."""
 
+from collections.abc import Sequence
+
 import msgspec
 import pytest
+import structlog
 
-from scaigrid.billing import bill, usage_row
+from scaigrid.adapter import Pipe
+from scaigrid.billing import begun_row, bill, usage_row
 from scaigrid.errors import Code, GatewayError
-from scaigrid.exchange import Attempt, Exchange
+from scaigrid.exchange import Attempt, Exchange, Reserved
 from scaigrid.ledger.records import UsageRow
 from scaigrid.middleware import begin
-from scaigrid.types import Usage
+from scaigrid.translation import Translation
+from scaigrid.types import MOST_TOKENS, Done, Event, Text, Usage
 from tests.harness.asgi import Request
 from tests.harness.lanes import CHAT_URL
 from tests.harness.services import MODEL, Parts
@@ -17,6 +22,8 @@ PRICES = {"input": 3, "output": 15, "cached_input": 1, "cache_write": 4, "cache_
 USED = Usage(input=10, cache_read=20, cache_write=30, cache_write_1h=40, output=50, reasoning=7)
 COST = 1_000_000 + 10 * 3_000 + 20 * 1_000 + 30 * 4_000 + 40 * 6_000 + 50 * 15_000
 BODY = b'{"model": "acme/chat", "messages": [{"role": "user", "content": "Hello?"}], "metadata": {"team": "blue"}}'
+ESTIMATED = Usage(input=-(-len(BODY) // 4), output=12)
+"""Of that call, where twelve tokens have passed."""
 
 
 class Passed:
@@ -148,6 +155,7 @@ def test_the_row_of_an_attempt_that_served() -> None:
     )
     assert parts.model.price is not None
     assert row.price_version == parts.model.price.version != ""
+    assert row.backend_price_version not in ("", row.price_version)
     assert row.id.startswith("usage_")
 
 
@@ -181,3 +189,156 @@ def test_a_caller_without_a_key_has_none_in_its_row() -> None:
     exchange = exchange_of(parts)
     exchange.principal = parts.snapshot.anonymous
     assert row_of(parts, exchange).key_id is None
+
+
+# -- what cannot be ----------------------------------------------------------------------------------------------------
+
+IMPOSSIBLE = {
+    "below nothing": Usage(input=-1, output=5),
+    "part of it below nothing": Usage(input=5, cache_read=-1, output=5),
+    "enormous": Usage(input=5, output=MOST_TOKENS + 1),
+    "thought less than nothing": Usage(input=5, output=5, reasoning=-1),
+}
+
+
+@pytest.mark.parametrize("fault", IMPOSSIBLE)
+@pytest.mark.parametrize("complete", [True, False], ids=["complete", "cut off"])
+def test_a_usage_that_cannot_be_is_refused_and_the_answer_estimated(fault: str, complete: bool) -> None:
+    with structlog.testing.capture_logs() as logs:
+        made = Bill(Passed(IMPOSSIBLE[fault], output_seen=12), complete=complete)
+    assert (made.exchange.usage, made.exchange.usage_source) == (ESTIMATED, "estimated")
+    assert made.exchange.cost == 1_000_000 + ESTIMATED.input * 3_000 + 12 * 15_000
+    backend = made.parts.snapshot.backends[0]
+    assert [(line["event"], line["backend_id"]) for line in logs] == [("provider_usage_refused", backend.id)]
+
+
+def test_a_usage_that_would_cost_more_than_anybody_can_pay_is_refused_too() -> None:
+    parts = Parts(models={"acme/chat": {**MODEL, "prices": {"input": 999_999, "output": 999_999}}})
+    exchange = exchange_of(parts)
+    pipe = Passed(Usage(input=MOST_TOKENS, output=MOST_TOKENS), output_seen=12)
+    bill(exchange, parts.model, parts.snapshot.backends[0], pipe, complete=True)
+    assert (exchange.usage, exchange.usage_source) == (ESTIMATED, "estimated")
+
+
+def test_a_usage_of_nothing_for_an_answer_that_said_something_is_none() -> None:
+    made = Bill(Passed(Usage(), output_seen=12))
+    assert (made.exchange.usage, made.exchange.usage_source) == (ESTIMATED, "estimated")
+
+
+def test_a_usage_of_nothing_for_an_answer_of_nothing_is_believed() -> None:
+    made = Bill(Passed(Usage()))
+    assert (made.exchange.usage, made.exchange.usage_source) == (Usage(), "provider")
+
+
+def test_the_most_that_is_believed_fits_into_a_row() -> None:
+    """2**63 is what a column of the database has room for."""
+    made = Bill(Passed(Usage(input=10**9, output=10**9)))
+    assert made.exchange.usage_source == "provider"
+    assert 0 < made.exchange.cost < 2**63
+
+
+# -- what was reserved -------------------------------------------------------------------------------------------------
+
+
+def billed(pipe: Pipe | None, reserved: Reserved, *, complete: bool = True, target: str = "upstream-one") -> Exchange:
+    parts = Parts(models={"acme/chat": {**MODEL, "prices": PRICES}})
+    exchange = exchange_of(parts)
+    exchange.reserved = reserved
+    backend = parts.snapshot.backends[0]
+    backend = msgspec.structs.replace(backend, target=msgspec.structs.replace(backend.target, model=target))
+    bill(exchange, parts.model, backend, pipe, complete=complete)
+    return exchange
+
+
+def test_what_a_provider_bills_beyond_what_was_reserved_is_an_overrun() -> None:
+    with structlog.testing.capture_logs() as logs:
+        over = billed(Passed(USED), Reserved(10**6, COST - 5))
+    assert (over.cost, over.overrun) == (COST, 5)
+    (line,) = logs
+    assert (line["event"], line["reserved"], line["cost"]) == ("provider_overran", COST - 5, COST)
+    assert billed(Passed(USED), Reserved(10**6, COST)).overrun == 0
+
+
+def test_our_own_guess_never_takes_more_than_was_reserved() -> None:
+    guessed = billed(Passed(None, output_seen=10**6), Reserved(100, 1_700_000), complete=False)
+    assert guessed.usage is not None
+    assert guessed.usage.total == 100
+    assert guessed.cost == 1_700_000
+    assert guessed.overrun == 0
+
+
+def test_a_guess_within_what_was_reserved_is_left_alone() -> None:
+    guessed = billed(Passed(None, output_seen=12), Reserved(10**6, 10**12), complete=False)
+    assert guessed.usage == ESTIMATED
+
+
+# -- counted by ourselves ----------------------------------------------------------------------------------------------
+
+
+def said(*pieces: str, end: bool = True) -> Translation:
+    """An answer that is being translated, without a word on usage."""
+
+    class Decoder:
+        ended = True
+
+        def feed(self, chunk: bytes) -> Sequence[Event]:
+            return [Text(piece) for piece in pieces]
+
+        def close(self) -> Sequence[Event]:
+            return [Done("stop")]
+
+    class Silent:
+        def render(self, events: Sequence[Event]) -> bytes:
+            return b""
+
+        def close(self) -> bytes:
+            return b""
+
+    translation = Translation(Decoder(), Silent(), keeps=True)
+    translation.feed(b"x")
+    if end:
+        translation.close()
+    return translation
+
+
+@pytest.mark.parametrize("complete", [True, False], ids=["complete", "cut off"])
+def test_a_text_whose_vocabulary_is_known_is_counted(complete: bool) -> None:
+    exchange = billed(
+        said("hello", " world", end=complete), Reserved(10**6, 10**12), complete=complete, target="gpt-4o"
+    )
+    # "Hello?" is two tokens; its role is one, and six stand around it.
+    assert (exchange.usage, exchange.usage_source) == (Usage(input=9, output=2), "counted")
+    assert exchange.cost == 1_000_000 + 9 * 3_000 + 2 * 15_000
+
+
+def test_the_same_text_of_another_model_is_estimated() -> None:
+    exchange = billed(said("hello", " world"), Reserved(10**6, 10**12), target="upstream-one")
+    assert exchange.usage_source == "estimated"
+
+
+def test_a_relay_keeps_no_text_so_that_it_is_estimated() -> None:
+    exchange = billed(Passed(None, output_seen=12), Reserved(10**6, 10**12), target="gpt-4o")
+    assert (exchange.usage, exchange.usage_source) == (ESTIMATED, "estimated")
+
+
+# -- the row of what a crash interrupts --------------------------------------------------------------------------------
+
+
+def test_the_row_of_what_is_under_way_bills_nobody_and_guesses_what_was_read() -> None:
+    parts = Parts()
+    exchange = exchange_of(parts)
+    backend = parts.snapshot.backends[0]
+    attempt = Attempt(backend=backend, id="usage_1", started=parts.clock.monotonic())
+    exchange.attempts.append(attempt)
+    # What the renderer was told already is nobody's bill.
+    exchange.cost = 77
+    parts.clock.advance(0.25)
+    call = exchange.call
+    assert call is not None
+    row = begun_row(parts.clock, exchange, attempt, call=call, model=parts.model)
+    assert (row.id, row.outcome, row.serving, row.cost, row.overrun) == ("usage_1", "interrupted", False, 0, 0)
+    assert (row.tokens_in, row.tokens_out, row.usage_source) == (ESTIMATED.input, 0, "estimated")
+    assert row.backend_cost == ESTIMATED.input * 1_000
+    assert row.latency_us == 250_000
+    ended = usage_row(parts.clock, exchange, attempt, None, call=call, model=parts.model)
+    assert (ended.id, ended.request_id, ended.created_at) == (row.id, row.request_id, row.created_at)

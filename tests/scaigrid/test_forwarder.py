@@ -15,10 +15,11 @@ from scaigrid.config.schema import Forwarder as ForwarderConfig
 from scaigrid.dialects.openai import OpenAI
 from scaigrid.dialects.openai_responses import RESOURCES
 from scaigrid.errors import Code, GatewayError
-from scaigrid.exchange import Exchange
+from scaigrid.exchange import Exchange, Reserved
 from scaigrid.forwarder import Forwarder
 from scaigrid.held import Held
-from scaigrid.ledger.records import Record
+from scaigrid.ledger.records import Begun, Record, Settling, UsageRow
+from scaigrid.limiter import Bucket, Take
 from scaigrid.middleware import begin
 from scaigrid.upstream.port import UpstreamFailure, UpstreamTimeout, UpstreamTooLarge
 from tests.harness import behaviours, responses
@@ -48,6 +49,7 @@ class Scene:
         providers: tuple[str, ...] = ("openai", "openai", "openai"),
         route: Mapping[str, Any] | None = None,
         config: ForwarderConfig | None = None,
+        model: Mapping[str, Any] | None = None,
     ) -> None:
         """The model has one backend for each of `providers`, in that order; `route` tells the rest of it."""
         names = "abcdef"[: len(providers)]
@@ -60,7 +62,7 @@ class Scene:
             backends={
                 name: {"provider": name, "model": f"m-{name}", "cost": {"input": 1, "output": 5}} for name in names
             },
-            models={"acme/chat": {**MODEL, "route": {"targets": targets, **(route or {})}}},
+            models={"acme/chat": {**MODEL, **(model or {}), "route": {"targets": targets, **(route or {})}}},
         )
         self.upstream = ScriptedUpstream(*plans)
         body = json.dumps({**chat("acme/chat"), **(asked or {})}).encode()
@@ -607,3 +609,183 @@ async def test_what_a_provider_keeps_no_longer_is_not_found_and_no_fault_of_its(
     assert scene.upstream.requests[0].url.endswith("/responses/resp_own1")
     failures = scene.parts.health.report(scene.exchange.candidates[0].id, 0.0).failures
     assert failures == (code is Code.BACKEND_ERROR)
+
+
+# -- a client who leaves, and an answer that is read on ---------------------------------------------------------------
+
+
+def drained(*plans: Planned, config: ForwarderConfig | None = None, **more: Any) -> Scene:
+    return Scene(*plans, asked={"stream": True}, model={"on_disconnect": "drain"}, config=config, **more)
+
+
+def draining(scene: Scene) -> float:
+    return scene.parts.metrics.value("scaigrid_draining_calls")
+
+
+GONE = ("client_closed", True, "provider", SERVED)
+
+
+async def test_a_drained_answer_is_billed_as_its_provider_says_and_sent_to_nobody() -> None:
+    gate = asyncio.Event()
+    scene = drained(Planned(*STREAM[:2], gate, *STREAM[2:]))
+    task = asyncio.create_task(scene.code())
+    await scene.request.got(2)
+    scene.request.leave()
+    await becomes(lambda: draining(scene) == 1, "it is read on")
+    sent = len(scene.request.sent)
+    gate.set()
+    assert await task is Code.CLIENT_CLOSED
+    assert (scene.rows, len(scene.request.sent), draining(scene)) == ([GONE], sent, 0)
+
+
+async def test_a_client_who_leaves_ahead_of_the_first_byte_is_sent_none() -> None:
+    gate = asyncio.Event()
+    scene = drained(Planned(*STREAM, ahead=gate), plain())
+    task = asyncio.create_task(scene.code())
+    await scene.upstream.asked.wait()
+    scene.request.leave()
+    await becomes(lambda: draining(scene) == 1, "it is read on")
+    gate.set()
+    assert await task is Code.CLIENT_CLOSED
+    assert (scene.rows, scene.request.started, scene.asked) == ([GONE], False, "a")
+
+
+async def test_a_reader_who_stops_reading_is_drained_as_one_who_leaves() -> None:
+    scene = drained(streamed(), route={"deadlines": SHORT})
+    never = asyncio.Event()
+
+    async def stuck(message: Message) -> None:
+        await scene.request.send(message)
+        if message["type"] == "http.response.body":
+            await never.wait()
+
+    scene.send = stuck
+    scene.exchange.response_started = True
+    assert await scene.code() is Code.CLIENT_CLOSED
+    assert (scene.rows, scene.upstream.plans[0].left) == ([GONE], 0)
+
+
+async def test_what_was_reserved_is_kept_while_an_answer_is_drained() -> None:
+    """The forwarder has not returned, so the links around it have settled nothing."""
+    gate = asyncio.Event()
+    scene = drained(Planned(STREAM[0], STREAM[1], gate, *STREAM[2:]))
+    task = asyncio.create_task(scene.code())
+    await scene.request.got(2)
+    scene.request.leave()
+    await becomes(lambda: draining(scene) == 1, "it is read on")
+    assert (scene.parts.kept.usage, task.done()) == ([], False)
+    gate.set()
+    await task
+
+
+CUT = ("client_closed", True, "estimated")
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [{"drain_seconds": 0.05}, {"drain_bytes": 1}, {"drain_at_once": 0}],
+    ids=["in time", "in bytes", "in number"],
+)
+async def test_draining_is_bounded(bound: dict[str, Any]) -> None:
+    gate = asyncio.Event()
+    waiting = Planned(*STREAM[:2], gate, STREAM[2], asyncio.Event())
+    scene = drained(waiting, config=ForwarderConfig(**bound))
+    task = asyncio.create_task(scene.code())
+    await scene.request.got(2)
+    scene.request.leave()
+    if "drain_bytes" in bound:
+        await becomes(lambda: draining(scene) == 1, "it is read on")
+        gate.set()
+    assert await task is Code.CLIENT_CLOSED
+    assert waiting.closed.is_set()
+    assert [row[:3] for row in scene.rows] == [CUT]
+    assert draining(scene) == 0
+
+
+async def test_no_answer_is_drained_beyond_the_deadline_of_its_route() -> None:
+    deadlines = {"connect": 5, "first_byte": 5, "idle": 5, "total": 0.3}
+    scene = drained(Planned(*STREAM[:2], asyncio.Event()), route={"deadlines": deadlines})
+    task = asyncio.create_task(scene.code())
+    await scene.request.got(2)
+    scene.request.leave()
+    assert await task is Code.CLIENT_CLOSED
+    assert [row[:3] for row in scene.rows] == [CUT]
+
+
+async def test_a_provider_that_breaks_off_while_drained_is_not_asked_elsewhere() -> None:
+    gate = asyncio.Event()
+    scene = drained(Planned(*STREAM[:2], gate, UpstreamFailure("reset")), plain())
+    task = asyncio.create_task(scene.code())
+    await scene.request.got(2)
+    scene.request.leave()
+    await becomes(lambda: draining(scene) == 1, "it is read on")
+    gate.set()
+    assert await task is Code.CLIENT_CLOSED
+    assert [row[:3] for row in scene.rows] == [CUT]
+    assert scene.asked == "a"
+
+
+# -- what a crash would leave ------------------------------------------------------------------------------------------
+
+
+async def test_a_call_that_lasts_leaves_word_of_itself_and_its_row_has_the_same_id() -> None:
+    gate = asyncio.Event()
+    scene = Scene(Planned(PLAIN, ahead=gate))
+    task = asyncio.create_task(scene.run())
+    await becomes(lambda: len(scene.parts.kept.records) > 0, "it is noted")
+    (begun,) = scene.parts.kept.records
+    gate.set()
+    await task
+    (row,) = scene.parts.kept.usage
+    assert isinstance(begun, Begun)
+    assert (begun.row.id, begun.row.request_id, begun.row.attempt) == (row.id, row.request_id, 1)
+    assert (begun.row.outcome, begun.row.serving, begun.row.cost) == ("interrupted", False, 0)
+
+
+async def test_a_call_that_does_not_last_leaves_its_row_alone() -> None:
+    scene = Scene(plain())
+    await scene.run()
+    assert len(scene.parts.kept.records) == 1
+
+
+async def test_a_call_goes_on_whose_beginning_could_not_be_noted() -> None:
+    gate = asyncio.Event()
+    scene = Scene(Planned(PLAIN, ahead=gate))
+    scene.parts.kept.full = True
+    task = asyncio.create_task(scene.run())
+    await becomes(lambda: scene.request.reads > 0, "the client is watched")
+    scene.parts.kept.full = False
+    gate.set()
+    assert await task is None
+    assert scene.rows == [FINE]
+
+
+@pytest.mark.parametrize(("shared", "kind"), [(True, Settling), (False, UsageRow)])
+async def test_where_counters_outlive_the_worker_a_row_says_how_its_lease_is_settled(shared: bool, kind: type) -> None:
+    scene = Scene(plain())
+    scene.forwarder.shared = shared
+    scene.exchange.lease = "epoch-1"
+    fund = Bucket(key="budget:b", level="user", kind="cost", limit=10**12, fund=True)
+    scene.exchange.takes = [Take(fund, 5_000_000)]
+    await scene.run()
+    (record,) = scene.parts.kept.records
+    assert type(record) is kind
+    if isinstance(record, Settling):
+        assert (record.lease, record.used, record.row.cost) == ("epoch-1", {"budget:b": SERVED}, SERVED)
+
+
+async def test_an_attempt_that_failed_says_nothing_of_a_lease() -> None:
+    scene = Scene(Planned(b"{}", status=500), plain())
+    scene.forwarder.shared = True
+    scene.exchange.lease = "epoch-1"
+    await scene.run()
+    assert [type(record) for record in scene.parts.kept.records] == [UsageRow, Settling]
+
+
+async def test_what_a_provider_bills_beyond_its_bound_is_counted_by_backend() -> None:
+    scene = Scene(plain())
+    scene.exchange.reserved = Reserved(12, SERVED - 1)
+    await scene.run()
+    (row,) = scene.parts.kept.usage
+    assert (row.cost, row.overrun) == (SERVED, 1)
+    assert scene.parts.metrics.value("scaigrid_overruns_total", backend_id=row.backend_id) == 1

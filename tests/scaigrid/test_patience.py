@@ -203,3 +203,58 @@ def test_patience_is_for_tasks() -> None:
     loop.run_forever()
     loop.close()
     assert said == ["patience is for tasks"]
+
+
+async def test_a_wait_can_be_hastened_but_never_prolonged() -> None:
+    async def script(patience: Patience) -> None:
+        patience.wait(NEVER, Why.IDLE)
+        patience.hasten(SOON)
+        patience.hasten(NEVER)
+        await for_ever()
+
+    assert await end_of(script) is Why.TOTAL
+
+
+async def test_a_wait_that_begins_later_is_hastened_too() -> None:
+    async def script(patience: Patience) -> None:
+        patience.hasten(SOON)
+        patience.wait(NEVER, Why.IDLE)
+        await for_ever()
+
+    assert await end_of(script) is Why.TOTAL
+
+
+async def test_a_cancellation_of_ours_can_be_taken_back() -> None:
+    reasons: list[Why | None] = []
+    with Patience(asyncio.get_running_loop().time() + 60) as patience:
+        patience.wait(0.01, Why.READER)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            reasons.append(patience.tripped)
+            assert patience.forgiven()
+        reasons.append(patience.tripped)
+        # And the task goes on as before, with waits that end as before.
+        await asyncio.sleep(0)
+        patience.wait(0.01, Why.IDLE)
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        reasons.append(patience.tripped)
+        assert patience.forgiven()
+    assert reasons == [Why.READER, None, Why.IDLE]
+
+
+async def test_somebody_else_s_cancellation_is_not_taken_back() -> None:
+    async def waits() -> None:
+        with Patience(asyncio.get_running_loop().time() + 60) as patience:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                assert not patience.forgiven()
+                raise
+
+    task = asyncio.create_task(waits())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

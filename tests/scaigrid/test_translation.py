@@ -238,3 +238,29 @@ def test_an_answer_that_lacks_any_of_its_ends_never_looks_complete(events: list[
             translation.close()
     else:
         assert translation.close() == b"end"
+
+
+def test_a_usage_that_cannot_be_is_told_to_no_client_and_costs_nobody_the_answer() -> None:
+    heard: list[Usage] = []
+    absurd = Usage(input=-1)
+    script = Script([Text("a"), absurd, Done("stop")])
+    translation = Translation(script, Lines(), heard.append)
+    assert translation.feed(b"x") + translation.close() == b"Text;Done;end"
+    assert (heard, translation.usage) == ([], absurd)
+
+
+def test_what_is_said_is_kept_where_it_is_to_be_counted() -> None:
+    said: list[Event] = [Text("a"), Reasoning("b"), ToolCall(0, "id", "name", "{}"), Refusal("c"), Start("x")]
+    counted = Translation(Script(said), Lines(), keeps=True)
+    counted.feed(b"x")
+    assert counted.said == ["a", "b", "{}", "c"]
+    _, other = run(said, last=[Done("stop")])
+    assert other.said is None
+
+
+def test_what_would_be_too_much_to_keep_is_not_kept() -> None:
+    translation = Translation(Script([Text("x" * 600_000)], [Text("a")]), Lines(), keeps=True)
+    translation.feed(b"x")
+    translation.feed(b"x")
+    assert translation.said is None
+    assert translation.output_seen > 100_000
