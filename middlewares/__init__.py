@@ -8,6 +8,7 @@ from middlewares.access_log import AccessLog, AccessLogConfig
 from middlewares.audit import Audit, AuditConfig
 from middlewares.budget import Budget, BudgetConfig
 from middlewares.errors import Errors, ErrorsConfig
+from middlewares.idempotency import Idempotency, IdempotencyConfig
 from middlewares.intake import Intake, IntakeConfig
 from middlewares.rate_limit import RateLimit, RateLimitConfig
 from middlewares.request_id import RequestId, RequestIdConfig
@@ -22,6 +23,7 @@ CHAIN = (
     Link("audit", "edge", Audit, AuditConfig),  # outside tenancy: a refused caller is recorded too
     Link("tenancy", "edge", Tenancy, TenancyConfig),  # from headers alone, so that no body is read for a stranger
     Link("intake", "call", Intake, IntakeConfig),  # before the limits: they need the decoded call
+    Link("idempotency", "call", Idempotency, IdempotencyConfig),  # ahead of the limits: a repeat is free
     Link("rate_limit", "call", RateLimit, RateLimitConfig),  # puts its takes; budget takes both in one step
     Link("budget", "call", Budget, BudgetConfig),  # after rate_limit: the innermost of the two does the taking
     Link("route_resolve", "call", RouteResolve, RouteResolveConfig),  # last: a refusal here gives everything back

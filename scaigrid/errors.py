@@ -32,6 +32,7 @@ class Code(StrEnum):
     PROVIDER_HAS_BACKENDS = "PROVIDER_HAS_BACKENDS"
     MODEL_HAS_BACKENDS = "MODEL_HAS_BACKENDS"
     MANAGED_BY_CONFIG = "MANAGED_BY_CONFIG"
+    IDEMPOTENCY_IN_PROGRESS = "IDEMPOTENCY_IN_PROGRESS"
     CONFLICT = "CONFLICT"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     PRECONDITION_FAILED = "PRECONDITION_FAILED"
@@ -41,6 +42,7 @@ class Code(StrEnum):
     UNSUPPORTED_BY_MODEL = "UNSUPPORTED_BY_MODEL"
     CONTEXT_TOO_LONG = "CONTEXT_TOO_LONG"
     CONTENT_REFUSED = "CONTENT_REFUSED"
+    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
     RATE_LIMITED = "RATE_LIMITED"
     BACKEND_RATE_LIMITED = "BACKEND_RATE_LIMITED"
     BUDGET_EXCEEDED = "BUDGET_EXCEEDED"
@@ -85,6 +87,9 @@ TABLE: dict[Code, Row] = {
     Code.MANAGED_BY_CONFIG: Row(
         409, "no", "invalid_request_error", "The configuration file declares this; change it there."
     ),
+    Code.IDEMPOTENCY_IN_PROGRESS: Row(
+        409, "after", "invalid_request_error", "The first call with this Idempotency-Key is still running."
+    ),
     Code.CONFLICT: Row(409, "no", "invalid_request_error", "This contradicts what is there already."),
     Code.METHOD_NOT_ALLOWED: Row(405, "no", "invalid_request_error", "This path does not take this method."),
     Code.PRECONDITION_FAILED: Row(
@@ -96,6 +101,9 @@ TABLE: dict[Code, Row] = {
     Code.UNSUPPORTED_BY_MODEL: Row(422, "no", "invalid_request_error", "The model cannot do what was asked."),
     Code.CONTEXT_TOO_LONG: Row(422, "no", "invalid_request_error", "The request is longer than the model's context."),
     Code.CONTENT_REFUSED: Row(422, "no", "invalid_request_error", "The provider's content filter refused the request."),
+    Code.IDEMPOTENCY_KEY_REUSED: Row(
+        422, "no", "invalid_request_error", "The Idempotency-Key belongs to another request: use a new one."
+    ),
     Code.RATE_LIMITED: Row(429, "after", "rate_limit_error", "Too many requests."),
     Code.BACKEND_RATE_LIMITED: Row(429, "after", "rate_limit_error", "The provider is limiting requests."),
     Code.BUDGET_EXCEEDED: Row(429, "no", "insufficient_quota", "The budget is used up."),
@@ -142,7 +150,7 @@ class GatewayError(Exception):
         self.message = message or self.row.message
         self.details = details
         self.retry_after = retry_after
-        self.level = level
+        self.level: Level | None = level
         self.headers = headers
         super().__init__(f"{code}: {self.message}")
 
