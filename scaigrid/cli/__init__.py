@@ -1,6 +1,21 @@
 """The commands, one file each: a new one is its file and a line here, in the order in which help lists them."""
 
-from scaigrid.cli import apply, check, export, history, init, keys, manual, migrate, plan, reload, rollback, serve
+from scaigrid.cli import (
+    apply,
+    check,
+    export,
+    history,
+    init,
+    keys,
+    manual,
+    migrate,
+    plan,
+    prices,
+    reload,
+    rerate,
+    rollback,
+    serve,
+)
 from scaigrid.cli.command import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -16,4 +31,6 @@ COMMANDS: tuple[Command, ...] = (
     rollback.COMMAND,
     reload.COMMAND,
     keys.COMMAND,
+    prices.COMMAND,
+    rerate.COMMAND,
 )

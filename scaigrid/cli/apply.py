@@ -18,6 +18,7 @@ def _run(given: Namespace) -> int:
     from scaigrid.cli.applied import report, report_refused
     from scaigrid.cli.configured import whole
     from scaigrid.cli.database import actor, asked, is_there, vault
+    from scaigrid.cli.noted import print_notes
     from scaigrid.control.declared import resources_of
 
     config = whole(given.file)
@@ -25,15 +26,15 @@ def _run(given: Namespace) -> int:
     from scaigrid.control import once
     from scaigrid.control.apply import Refused
 
-    work = once.put_in_force(
-        config, vault(config), resources_of(config), ADAPTERS, source=str(given.file), actor=actor(given)
-    )
+    declared = resources_of(config)
+    work = once.put_in_force(config, vault(config), declared, ADAPTERS, source=str(given.file), actor=actor(given))
     try:
         done = asked(config, work)
     except Refused as refused:
         report_refused(refused.plan, given, sys.stdout)
         return FAILED
     report(done, given, sys.stdout)
+    print_notes(declared)
     return 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from scaigrid.cli.command import WRONG, Failed
-from scaigrid.config.schema import Config, Database, Server
+from scaigrid.config.schema import Config, Database, Server, Store
 
 
 class _Settings(msgspec.Struct, frozen=True):
@@ -15,6 +15,7 @@ class _Settings(msgspec.Struct, frozen=True):
 
     server: Server = Server()
     database: Database = Database()
+    store: Store = Store()
 
 
 def whole(file: Path) -> Config:
@@ -26,14 +27,14 @@ def whole(file: Path) -> Config:
 
 
 def settings(file: Path) -> Config:
-    """A configuration with the sections `server` and `database` alone. Raises Failed with every error in those."""
+    """A configuration with the sections of `_Settings` alone. Raises Failed with every error in those."""
     import os
 
     from scaigrid.config.load import load
 
     with told():
         found = load(file, _Settings, env=os.environ)
-        return Config(server=found.server, database=found.database)
+        return Config(server=found.server, database=found.database, store=found.store)
 
 
 @contextmanager

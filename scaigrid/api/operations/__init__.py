@@ -10,6 +10,7 @@ from scaigrid.api.operations import (
     limits,
     models,
     modules,
+    prices,
     resources,
     responses,
 )
@@ -23,6 +24,7 @@ AREAS = (
     *resources.AREAS,
     limits.AREA,
     accounting.AREA,
+    prices.AREA,
     audit.AREA,
     modules.AREA,
     gateway.AREA,
