@@ -64,3 +64,11 @@ schemathesis seconds="120" *args:
 # measurements; arguments go to benchmarks/
 bench *args:
     {{ run }} python -m benchmarks "$@"
+
+# show that budgets are hard, limits exact and the ledger balanced, of the real gateway, in under 5 minutes; arguments: names of facts, `--long`
+money *args:
+    {{ run }} python -m tests.money "$@"
+
+# a day of a million requests, and questions to a ledger of ten million rows, on both databases; `--rows`, `--requests` for less
+money-scale *args:
+    {{ run }} python -m tests.money.scale "$@"
