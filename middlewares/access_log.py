@@ -51,6 +51,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cost: int = 0
     bytes: int = 0
     code: str | None = None
+    repeats: str | None = None
+    """The id of the request whose answer was given again."""
     tried: tuple[str, ...] = ()
     """With more than one attempt: each backend and how it failed."""
 
@@ -104,7 +106,7 @@ class AccessLog:
             meters.first_token_after(slug, exchange.first_byte - exchange.started)
         usage = exchange.usage
         if usage is not None:
-            meters.used(slug, exchange.principal.tenant.id, usage.total_input, usage.output)
+            meters.used(slug, exchange.principal.tenant.id, usage.total_input, usage.total_output)
 
 
 def _line(exchange: Exchange, scope: Scope, status: int, seconds: float, overhead: float | None) -> Line:
@@ -132,11 +134,12 @@ def _line(exchange: Exchange, scope: Scope, status: int, seconds: float, overhea
         attempts=len(attempts),
         stream=call.stream if call else False,
         tokens_in=usage.total_input if usage else 0,
-        tokens_out=usage.output if usage else 0,
+        tokens_out=usage.total_output if usage else 0,
         usage_source=exchange.usage_source,
         cost=exchange.cost,
         bytes=exchange.bytes_sent,
         code=exchange.error.code.value if exchange.error else None,
+        repeats=exchange.repeats,
         tried=tuple(f"{a.backend.name}: {a.error.code if a.error else 'ok'}" for a in attempts)
         if len(attempts) > 1
         else (),

@@ -1,4 +1,4 @@
-"""Keeps hard budgets: reserves the worst case of a call before it is sent, settles it to the real cost after."""
+"""Keeps budgets: reserves the worst case of a call before it is sent, settles it to the real cost after."""
 
 from scaigrid.admission import admit, conclude
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send
@@ -50,14 +50,14 @@ def _reserve(exchange: Exchange, now: float) -> None:
         return
     if model.funds:
         funds = (*funds, *model.funds)
-    if not any(fund.kind != "requests" for fund in funds):
-        if exchange.reserved is None:
-            exchange.output_bound = output_bound(call, model, bounded=False)
-        if call.operation not in FREE:
-            exchange.takes.extend(Take(fund.at(now), 1) for fund in funds)
-        return
-    reserved = reserve(exchange, call, model)
+    reserved = exchange.reserved
+    if any(fund.bounds for fund in funds):
+        reserved = reserve(exchange, call, model)
+    elif reserved is None:
+        exchange.output_bound = output_bound(call, model, bounded=False)
     if call.operation in FREE:
         return
-    amounts = {"requests": 1, "tokens": reserved.tokens, "cost": reserved.cost}
+    # Of a budget that lets every call pass, nothing need be reserved: what is used counts in the end.
+    tokens, cost = reserved or (0, 0)
+    amounts = {"requests": 1, "tokens": tokens, "cost": cost}
     exchange.takes.extend(Take(fund.at(now), amounts[fund.kind]) for fund in funds)

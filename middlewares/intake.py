@@ -12,6 +12,8 @@ from scaigrid.exchange import Exchange
 from scaigrid.held import Held
 from scaigrid.middleware import Services, begin
 from scaigrid.resources import find
+from scaigrid.tags import HEADER as TAGS
+from scaigrid.tags import tags_of
 
 
 class IntakeConfig(Strict):
@@ -57,6 +59,8 @@ class Intake:
                 ),
                 query=(query or b"").decode("latin-1"),
             )
+        if header(scope, TAGS) is not None:
+            call = msgspec.structs.replace(call, tags=tags_of(scope, call.tags))
         exchange.call = call
         exchange.model = exchange.snapshot.models.get(call.model)
         if call.held is not None:

@@ -2,18 +2,28 @@
 
 `rate_limit` and `budget` both put what they want on the exchange; whichever of them stands further in takes it all at
 once. So a call refused by a budget has cost nothing at any limit, and the other way round.
+
+A budget that throttles refuses at first like any other. Then all is asked for once more, with that fund opened and one
+of its few calls a minute beside it: again one step, that takes everything or nothing.
 """
 
 import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 
 from scaigrid.asgi import ASGIApp
+from scaigrid.config.snapshot import opened
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Exchange
-from scaigrid.limiter import Bucket, Decision, Standing
+from scaigrid.limiter import LEASE_SECONDS, Bucket, Decision, Kind, Standing, Take
 from scaigrid.middleware import Services
 
 _LONGEST_RETRY = 60
 """Seconds. OpenAI's and Anthropic's SDKs wait as told up to a minute, and ignore a longer Retry-After altogether."""
+_NO_RETRY = (b"x-should-retry", b"false")
+"""For a refusal that stays one."""
+_AFTERWARDS = 120.0
+"""Seconds beyond a model's total deadline for which a call's lease is held: it ends sooner, whoever is slow."""
 
 
 def admits_further_in(app: ASGIApp) -> bool:
@@ -31,14 +41,15 @@ def admits_further_in(app: ASGIApp) -> bool:
 
 async def admit(exchange: Exchange, services: Services) -> None:
     """Takes everything on the exchange, or raises RATE_LIMITED or BUDGET_EXCEEDED with nothing taken."""
-    decision = await services.limiter.acquire(exchange.takes)
+    model = exchange.model
+    lease_seconds = LEASE_SECONDS if model is None else model.route.total + _AFTERWARDS
+    decision = await services.limiter.acquire(exchange.takes, lease_seconds)
+    if decision.refused is not None and decision.refused.fund:
+        decision = await _throttled(exchange, decision, lease_seconds, services)
     if decision.standings:
-        tightest = min(decision.standings, key=_remaining)
-        exchange.response_headers.extend(
-            exchange.dialect.limit_headers(tightest.bucket.limit, tightest.remaining, tightest.reset)
-        )
+        _tell(exchange, decision.standings)
     if decision.refused is not None:
-        raise _refusal(decision.refused, decision, services)
+        raise _refusal(exchange, decision.refused, decision, services)
     exchange.lease = decision.lease
     services.telemetry.admitted.inc()
 
@@ -55,42 +66,105 @@ async def conclude(exchange: Exchange, services: Services) -> None:
     if exchange.call is not None and not exchange.attempts:
         await services.limiter.release(lease)
         return
-    used: dict[str, int] = {}
+    used = used_of(exchange)
     taken = services.telemetry.taken
     for take in exchange.takes:
-        bucket, amount = take.bucket, take.amount
-        if bucket.fund or bucket.kind == "tokens":
-            amount = used[bucket.key] = _used(exchange, bucket)
-        count = ("budget" if bucket.fund else "limit", bucket.level, bucket.kind)
-        taken[count] = taken.get(count, 0) + amount
+        bucket = take.bucket
+        count = ("budget" if _of_budget(bucket) else "limit", bucket.level, bucket.kind)
+        taken[count] = taken.get(count, 0) + used.get(bucket.key, take.amount)
     await services.limiter.settle(lease, used)
 
 
-def _used(exchange: Exchange, bucket: Bucket) -> int:
-    if bucket.kind == "cost":
-        return exchange.cost
-    if bucket.kind == "tokens":
-        return exchange.usage.total if exchange.usage is not None else 0
-    if bucket.kind == "requests":
-        return int(exchange.served or exchange.call is None)
-    return 0
+def used_of(exchange: Exchange) -> dict[str, int]:
+    """What a call that was billed has used, by bucket key: what its lease is settled to."""
+    # A limit on requests keeps what was taken, and of calls at the same time nothing stays.
+    buckets = [take.bucket for take in exchange.takes]
+    return {
+        bucket.key: _USED[bucket.kind](exchange) for bucket in buckets if _of_budget(bucket) or bucket.kind == "tokens"
+    }
 
 
-def _remaining(standing: Standing) -> int:
-    return standing.remaining
+_USED: Mapping[Kind, Callable[[Exchange], int]] = {
+    "cost": lambda exchange: exchange.cost,
+    "tokens": lambda exchange: exchange.usage.total if exchange.usage is not None else 0,
+    "requests": lambda exchange: int(exchange.served or exchange.call is None),
+}
 
 
-def _refusal(bucket: Bucket, decision: Decision, services: Services) -> GatewayError:
-    services.telemetry.decisions.labels("budget" if bucket.fund else "limit", bucket.level).inc()
-    if bucket.fund:
+def _of_budget(bucket: Bucket) -> bool:
+    return bucket.fund and bucket.kind != "concurrency"
+
+
+async def _throttled(exchange: Exchange, decision: Decision, lease_seconds: float, services: Services) -> Decision:
+    """Asks again for as long as what refuses is the fund of a budget that throttles."""
+    funds = exchange.principal.funds if exchange.model is None else (*exchange.principal.funds, *exchange.model.funds)
+    throttling = {fund.series: fund for fund in funds if fund.action == "throttle"}
+    takes = exchange.takes
+    while decision.refused is not None:
+        key = decision.refused.key
+        # The key of a fund says its period last. Each is opened once.
+        fund = throttling.pop(key.rpartition(":")[0], None)
+        if fund is None:
+            break
+        takes = [Take(opened(take.bucket), take.amount) if take.bucket.key == key else take for take in takes]
+        window = fund.window
+        if all(take.bucket.key != window.key for take in takes):
+            takes.append(Take(window, 1))
+        decision = await services.limiter.acquire(takes, lease_seconds)
+    return decision
+
+
+def _tell(exchange: Exchange, standings: Sequence[Standing]) -> None:
+    """Puts the tightest limit on requests and the tightest one on tokens into the headers of the answer."""
+    tightest: dict[Kind, Standing] = {}
+    for standing in standings:
+        kind = standing.bucket.kind
+        other = tightest.get(kind)
+        if other is None or standing.remaining < other.remaining:
+            tightest[kind] = standing
+    for kind, standing in tightest.items():
+        exchange.response_headers.extend(
+            exchange.dialect.limit_headers(standing.bucket.limit, standing.remaining, standing.reset, kind)
+        )
+
+
+def _refusal(exchange: Exchange, bucket: Bucket, decision: Decision, services: Services) -> GatewayError:
+    # What has a name belongs to a budget; the window of one that throttles, too.
+    services.telemetry.decisions.labels("budget" if bucket.name else "limit", bucket.level).inc()
+    if _of_budget(bucket):
         return GatewayError(
             Code.BUDGET_EXCEEDED,
-            f"The {bucket.kind} budget {bucket.name!r} of the {bucket.level} has no room for this request.",
+            f"The {bucket.kind} budget {bucket.name!r} of the {bucket.level} has no room for this request; "
+            f"{_next_period(bucket)}.",
             level=bucket.level,
         )
+    wanted = sum(take.amount for take in exchange.takes if take.bucket.key == bucket.key)
+    # What is larger than the whole limit never fits, so that no wait can be told.
+    fits = wanted <= bucket.limit
+    if bucket.kind == "tokens" and not fits:
+        message = (
+            f"The {bucket.level}'s limit is {bucket.limit} tokens in {bucket.period:g} s, and this request may use "
+            f"{wanted}: lower max_tokens, or send less."
+        )
+    elif bucket.name:
+        message = (
+            f"The budget {bucket.name!r} of the {bucket.level} is used up; until its next period it lets "
+            f"{bucket.limit} requests a minute pass."
+        )
+    elif bucket.fund:
+        message = f"The {bucket.level}'s limit of {bucket.limit} requests at the same time is reached."
+    else:
+        message = f"The {bucket.level}'s limit of {bucket.limit} {bucket.kind} in {bucket.period:g} s is reached."
     return GatewayError(
         Code.RATE_LIMITED,
-        f"The {bucket.level}'s limit of {bucket.limit} {bucket.kind} in {bucket.period:g} s is reached.",
-        retry_after=max(1, min(_LONGEST_RETRY, math.ceil(decision.retry_after))),
+        message,
+        retry_after=max(1, min(_LONGEST_RETRY, math.ceil(decision.retry_after))) if fits else None,
         level=bucket.level,
+        headers=() if fits else (_NO_RETRY,),
     )
+
+
+def _next_period(bucket: Bucket) -> str:
+    if bucket.until == math.inf:
+        return "it never starts anew"
+    return f"its next period begins at {datetime.fromtimestamp(bucket.until, UTC):%Y-%m-%dT%H:%M:%SZ}"

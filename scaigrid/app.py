@@ -138,7 +138,10 @@ def build(config: Config) -> ASGIApp:
 
     runtime = Runtime(config, compiled)
     services = runtime.services
-    surfaces = call(Forwarder(services, runtime.upstreams, config.forwarder), config, services)
+    forwarder = Forwarder(
+        services, runtime.upstreams, config.forwarder, runtime.drains, shared=config.store.type != "memory"
+    )
+    surfaces = call(forwarder, config, services)
 
     def counted(app: ASGIApp) -> ASGIApp:
         return _linked(_RATE_LIMIT, app, config, services)

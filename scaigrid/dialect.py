@@ -6,6 +6,7 @@ from typing import ClassVar, Protocol
 from scaigrid.asgi import Headers
 from scaigrid.call import Call
 from scaigrid.errors import GatewayError
+from scaigrid.limiter import Kind
 from scaigrid.types import Event, Operation
 
 
@@ -78,6 +79,6 @@ class Dialect(Protocol):
         """The frames that end a stream which has already begun."""
         ...
 
-    def limit_headers(self, limit: int, remaining: int, reset: float) -> Headers:
-        """The tightest request limit: its size, what is left, and the seconds until it is whole again."""
+    def limit_headers(self, limit: int, remaining: int, reset: float, kind: Kind = "requests") -> Headers:
+        """The tightest limit on requests, or on tokens: its size, what is left, the seconds until it is whole again."""
         ...

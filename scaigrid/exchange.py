@@ -27,6 +27,8 @@ class Attempt(msgspec.Struct, eq=False, kw_only=True):
     """One call to one backend."""
 
     backend: Backend
+    id: str = ""
+    """Of its row in the ledger; given when it starts."""
     started: float
     """Monotonic seconds, as every time here but `started_at`."""
     ended: float = 0.0
@@ -110,6 +112,8 @@ class Exchange(msgspec.Struct, eq=False, kw_only=True):
     overrun: int = 0
     """Nano-units of the cost that were not reserved for it."""
     outcome: Outcome = "ok"
+    repeats: str | None = None
+    """The id of the request whose answer this one was given: it was not made anew, and costs nothing."""
     error: GatewayError | None = None
     upstream_seconds: float = 0.0
     """Time spent waiting for providers up to the first byte: what is not the gateway's own overhead."""

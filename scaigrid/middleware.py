@@ -13,6 +13,7 @@ from scaigrid.dialect import Dialect
 from scaigrid.exchange import KEY, Exchange, attach
 from scaigrid.health import Health
 from scaigrid.held import Names
+from scaigrid.idempotency import Repeats
 from scaigrid.identity import NO_ISSUER, TokenVerifier
 from scaigrid.ids import accepted, new_id
 from scaigrid.ledger.records import Recorder
@@ -45,6 +46,8 @@ class Services(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """Told of each caller who is let in, on the way of every request: it notes the time, and nothing else."""
     names: Names = msgspec.field(default_factory=Names.passing)
     """Makes and reads the names of what providers keep for callers."""
+    repeats: Repeats | None = None
+    """Knows the calls that were made with an `Idempotency-Key`; None where nobody does, and it means nothing."""
 
     def dialect_of(self, path: str) -> Dialect:
         """Who speaks for a path."""

@@ -22,20 +22,28 @@ from scaigrid.credentials.signers import Signers
 from scaigrid.db.engine import create_engine
 from scaigrid.db.url import database_url, passwords
 from scaigrid.dialects import DIALECTS
+from scaigrid.draining import Drains
 from scaigrid.errors import Code, GatewayError, Level
+from scaigrid.events import LoggedEvents
 from scaigrid.health import Health
 from scaigrid.held import PURPOSE, Names
+from scaigrid.idempotency import Repeats, Terms
 from scaigrid.ids import new_id
+from scaigrid.instances import Presence
 from scaigrid.ledger.journal import Journal
 from scaigrid.ledger.queries import Spent, spent_by
+from scaigrid.ledger.retention import Retention
 from scaigrid.ledger.writer import LedgerWriter
 from scaigrid.log import LineSink, Scrubber, configure
 from scaigrid.middleware import Services
 from scaigrid.oidc import token_verifier
 from scaigrid.periods import bounds
+from scaigrid.repeats import RUNS
+from scaigrid.repeats.answers import DatabaseAnswers
 from scaigrid.shared_metrics import Shared, metrics_directory
 from scaigrid.stores import LIMITERS
 from scaigrid.telemetry import Sample, Telemetry
+from scaigrid.thresholds import Thresholds
 from scaigrid.upstream.http1 import Http1Upstream
 from scaigrid.upstream.port import Upstream
 from scaigrid.upstream.simulator import SimulatorUpstream
@@ -62,10 +70,11 @@ class Runtime:
         self._lines = LineSink(_STDOUT)
         self._scrubber = Scrubber(passwords(config))
         configure(self._lines, config.log.level, self._scrubber)
-        self._limiter = LIMITERS[config.store.type](config.store, clock)
+        self._limiter = LIMITERS[config.store.type](config.store, clock, telemetry.fell_back)
         self._journal = Journal(Path(config.server.data_dir) / "journal", new_id("worker", clock))
         self.engine = create_engine(database_url(config))
-        self._writer = LedgerWriter(self._journal, self.engine, clock)
+        self._writer = LedgerWriter(self._journal, self.engine, clock, settle=self._limiter.settle_again)
+        self.drains = Drains(config.forwarder, telemetry)
         self._upstreams: dict[str, Upstream] = {"http": Http1Upstream(), "simulator": SimulatorUpstream()}
         self.signers = Signers(clock, Fetching(self._upstreams["http"]))
 
@@ -74,6 +83,10 @@ class Runtime:
 
         current = Current(made(State.of(())))
         self.control = Control(open_store(config, self.engine, clock), made, current, clock, self._adopt)
+        section = config.links().get("idempotency")
+        terms = section if isinstance(section, Terms) else Terms()
+        self._runs = RUNS[config.store.type](config.store, clock)
+        self._answers = DatabaseAnswers(self.engine, clock, terms.max_total_bytes)
         self.services = Services(
             clock=clock,
             current=current,
@@ -87,7 +100,13 @@ class Runtime:
             open_paths=config.health.open_paths,
             seen=self.control.seen,
             names=Names(vault_of(config).derived(PURPOSE)),
+            repeats=Repeats(self._runs, self._answers, terms),
         )
+        kept = config.ledger
+        self._retention = Retention(self.engine, clock, usage_days=kept.usage_days, hourly_days=kept.hourly_days)
+        self._presence = Presence(config, self.engine, clock, self._limiter.bar)
+        thresholds = Thresholds(current, clock, telemetry, LoggedEvents())
+        self._limiter.on_spent(thresholds.heard)
         self._counted: set[tuple[str, ...]] | None = None
         """Budgets whose spending this worker has rebuilt, None before the first time. Once for each: later on the
         counters know more than the ledger, which is written behind them."""
@@ -121,7 +140,14 @@ class Runtime:
             epoch=snapshot.epoch,
         )
         self.control.follow()
-        tasks = [asyncio.create_task(self._rebuild()), asyncio.create_task(self.services.telemetry.share())]
+        steady = (
+            self._rebuild(),
+            self.services.telemetry.share(),
+            self._answers.tend(),
+            self._presence.tend(),
+            self._retention.run(),
+        )
+        tasks = [asyncio.create_task(each) for each in steady]
         try:
             yield
         finally:
@@ -129,8 +155,11 @@ class Runtime:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.control.close()
+            # Ahead of the last look at the journal: each of them leaves a row.
+            await self.drains.aclose()
             await self._writer.drain(_DRAIN_SECONDS)
             await self._writer.close()
+            await self._runs.aclose()
             await self._limiter.aclose()
             await self.services.identity.aclose()
             await asyncio.gather(*(upstream.aclose() for upstream in self._upstreams.values()))
@@ -186,10 +215,12 @@ class Runtime:
             # Still so, and from now on the ledger is asked
             await self._limiter.lost()
             try:
-                if await self._writer.drain(_DRAIN_SECONDS):
-                    funds = self.services.current.snapshot.funds
-                    await self._limiter.preset(await self._spent(funds, self.services.clock.now()))
-                    _log.info("budgets_rebuilt", budgets=len(funds))
+                # What ends meanwhile is told to the store and is not in the ledger yet, so that it counts once.
+                async with self._writer.drained(_DRAIN_SECONDS) as written:
+                    if written:
+                        funds = self.services.current.snapshot.funds
+                        await self._limiter.preset(await self._spent(funds, self.services.clock.now()))
+                        _log.info("budgets_rebuilt", budgets=len(funds))
             except GatewayError as error:
                 _log.warning("waiting_to_rebuild_the_budgets", error=str(error.__cause__ or error))
                 await asyncio.sleep(_RETRY_MOST)

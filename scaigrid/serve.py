@@ -5,7 +5,8 @@ import errno
 import math
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,13 +51,14 @@ def serve(path: Path, overrides: Overrides) -> None:
         raise CannotServe(f"server.data_dir: {server.data_dir}: {error.strerror}") from error
     try:
         _migrate(config, path)
-        applied = _apply(config, path)
-        sys.stderr.write(banner(config, path) + applied + "\n")
-        sys.stderr.flush()
-        if server.workers > 1:
-            clear(metrics_directory(server))
-        with _attendant(config, path, overrides, sign):
-            _run(path, overrides, config)
+        with _present(config):
+            applied = _apply(config, path)
+            sys.stderr.write(banner(config, path) + applied + "\n")
+            sys.stderr.flush()
+            if server.workers > 1:
+                clear(metrics_directory(server))
+            with _attendant(config, path, overrides, sign):
+                _run(path, overrides, config)
     finally:
         lock.release()
 
@@ -92,6 +94,32 @@ def _migrate(config: Config, path: Path) -> None:
         raise CannotServe(f"{error}: make a backup, then run `scaigrid migrate {path}`") from error
     except NotReady as error:
         raise CannotServe(str(error)) from error
+
+
+@contextmanager
+def _present(config: Config) -> Generator[None]:
+    """Other gateways on the database know of this one for as long as the block lasts."""
+    if config.database.url is None:
+        # Nobody else has it, so that nobody has to be looked for: that would cost a start some imports.
+        yield
+        return
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from scaigrid.instances import NotAlone, present, refusal
+
+    with ExitStack() as block:
+        try:
+            block.enter_context(present(config, SystemClock(), _say))
+        except NotAlone as error:
+            raise CannotServe(refusal(config, error)) from error
+        except (SQLAlchemyError, OSError) as error:
+            raise CannotServe(f"the database cannot be used: {error}") from error
+        yield
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line)
+    sys.stderr.flush()
 
 
 def _apply(config: Config, path: Path) -> str:

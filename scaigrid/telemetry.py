@@ -95,10 +95,30 @@ class Telemetry:
             registry=registry,
         )
         self.admitted = self.decisions.labels("admitted", "")
+        self.budget_thresholds = Counter(
+            "scaigrid_budget_thresholds",
+            "Thresholds that the spending of a budget has reached: soft, hard.",
+            ("budget", "threshold"),
+            registry=registry,
+        )
         self.attempts = Counter(
             "scaigrid_backend_attempts",
             "Calls to backends by outcome (ok or the error code).",
             ("backend_id", "outcome"),
+            registry=registry,
+        )
+        self.fallbacks = Counter(
+            "scaigrid_store_fallback",
+            "Calls that the store of limits and budgets did not answer: refused (deny), let through uncounted (allow) "
+            "or within this worker's share (allow_bounded), or refused because that is used up (exhausted).",
+            ("action",),
+            registry=registry,
+        )
+
+        self.overruns = Counter(
+            "scaigrid_overruns",
+            "Calls that cost more than was reserved for them: their backend did not keep to its bound.",
+            ("backend_id",),
             registry=registry,
         )
 
@@ -156,6 +176,9 @@ class Telemetry:
         if child is None:
             child = self._attempted[key] = self.attempts.labels(backend, outcome)
         child.inc()
+
+    def fell_back(self, action: str) -> None:
+        self.fallbacks.labels(action).inc()
 
     def on_inflight(self, read: Callable[[], Mapping[str, int]]) -> None:
         """Who knows how many calls are under way at each backend."""

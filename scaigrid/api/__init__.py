@@ -9,7 +9,7 @@ from litestar.types import ControllerRouterHandler
 
 from scaigrid.adapter import Adapter
 from scaigrid.api import audit_log as audit_log_routes
-from scaigrid.api import rate_limits
+from scaigrid.api import margin, model_rate_limits, rate_limits, usage, usage_summary
 from scaigrid.api.anthropic_models import AnthropicModelsController
 from scaigrid.api.capabilities import capabilities
 from scaigrid.api.crud import router
@@ -22,9 +22,9 @@ from scaigrid.api.models import ModelsController
 from scaigrid.api.modules import modules
 from scaigrid.api.oai_models import OpenAIModelsController
 from scaigrid.api.openapi import lazily, openapi
+from scaigrid.api.price_versions import price_versions
 from scaigrid.api.resources import BESIDE, COLLECTIONS
 from scaigrid.api.resources.models import ModelWritesController
-from scaigrid.api.usage import usage
 from scaigrid.config.schema import Config
 from scaigrid.control.follower import Control
 from scaigrid.credentials.signers import SignerSource
@@ -52,10 +52,14 @@ def declared() -> Routes:
             OpenAIModelsController,
             AnthropicModelsController,
             me,
-            usage,
+            *usage.HANDLERS,
+            *usage_summary.HANDLERS,
+            *margin.HANDLERS,
+            price_versions,
             *map(router, COLLECTIONS),
             *BESIDE,
             *rate_limits.HANDLERS,
+            *model_rate_limits.HANDLERS,
             *audit_log_routes.HANDLERS,
             capabilities,
             modules,

@@ -15,7 +15,7 @@ from scaigrid.api.export import PAGE, Download, Format, export
 from scaigrid.api.handling import READ, Provided, exchange_in
 from scaigrid.api.query import read_query
 from scaigrid.api.requirement import Requirement
-from scaigrid.api.usage import confined
+from scaigrid.api.usage_selection import confined
 from scaigrid.api.view import View, view_of
 from scaigrid.control.follower import Control
 from scaigrid.cursor import Cursor

@@ -33,16 +33,27 @@ _HEADERS: Mapping[str, tuple[str, str]] = {
     "X-Scaigrid-Ratelimit-Limit": ("integer", "The size of the tightest request limit."),
     "X-Scaigrid-Ratelimit-Remaining": ("integer", "What is left of it."),
     "X-Scaigrid-Ratelimit-Reset": ("integer", "Seconds until it is whole again."),
+    "X-Scaigrid-Ratelimit-Limit-Tokens": ("integer", "The size of the tightest limit on tokens, where there is one."),
+    "X-Scaigrid-Ratelimit-Remaining-Tokens": ("integer", "What is left of it once this call has taken its most."),
+    "X-Scaigrid-Ratelimit-Reset-Tokens": ("integer", "Seconds until it is whole again."),
     "x-ratelimit-limit-requests": ("string", "The size of the tightest request limit."),
     "x-ratelimit-remaining-requests": ("string", "What is left of it."),
     "x-ratelimit-reset-requests": ("string", "The time until it is whole again, as OpenAI writes it (`1m0s`)."),
+    "x-ratelimit-limit-tokens": ("string", "The size of the tightest limit on tokens, where there is one."),
+    "x-ratelimit-remaining-tokens": ("string", "What is left of it once this call has taken its most."),
+    "x-ratelimit-reset-tokens": ("string", "The time until it is whole again."),
     "anthropic-ratelimit-requests-limit": ("integer", "The size of the tightest request limit."),
     "anthropic-ratelimit-requests-remaining": ("integer", "What is left of it."),
     "anthropic-ratelimit-requests-reset": ("string", "When it is whole again (RFC 3339)."),
+    "anthropic-ratelimit-tokens-limit": ("integer", "The size of the tightest limit on tokens, where there is one."),
+    "anthropic-ratelimit-tokens-remaining": ("integer", "What is left of it once this call has taken its most."),
+    "anthropic-ratelimit-tokens-reset": ("string", "When it is whole again (RFC 3339)."),
     "x-scaigrid-model": ("string", "The model that answered."),
     "x-scaigrid-backend": ("string", "The backend that answered, where the configuration lets callers know."),
     "x-scaigrid-attempts": ("integer", "How many backends were tried."),
     "x-scaigrid-overhead-ms": ("number", "Milliseconds that the gateway itself took up to the first byte."),
+    "Idempotent-Replayed": ("boolean", "`true` where the answer was made for an earlier request of the same key."),
+    "x-scaigrid-original-request-id": ("string", "The id of that earlier request."),
 }
 _NATIVE_LIMITS = [name for name in _HEADERS if name.startswith("X-Scaigrid-Ratelimit")]
 _OWN_LIMITS: Mapping[str, Sequence[str]] = {
@@ -57,7 +68,8 @@ _OPEN_IN = {
     openai_responses_shapes.__name__: "OpenAI",
     anthropic_shapes.__name__: "Anthropic",
 }
-_SERVED = [name for name in _HEADERS if name.startswith("x-scaigrid")]
+_REPLAYED = ("Idempotent-Replayed", "x-scaigrid-original-request-id")
+_SERVED = [name for name in _HEADERS if name.startswith("x-scaigrid") and name not in _REPLAYED]
 _ABOUT = (
     "A self-hosted gateway between applications and every LLM provider. `/v1` is its own API; `/oai/v1` speaks "
     "OpenAI's dialect and `/anthropic/v1` Anthropic's, so that their SDKs work by changing `base_url` and `api_key`. "
@@ -83,6 +95,25 @@ _PARAMETERS: Mapping[str, Node] = {
         "required": False,
         "schema": {"type": "string"},
         "description": "The `ETag` of what was read: where it has changed since, nothing is done.",
+    },
+    "IdempotencyKey": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        "description": "Made up by the caller for one call. A repeat with the same key and body is given the answer "
+        "of the first, for free and with `Idempotent-Replayed: true`; while that still runs, a stream is given from "
+        "its start, and a plain answer is waited for. Ignored where the tenant lets no answers be kept.",
+    },
+    "Tags": {
+        "name": "X-ScaiGrid-Tags",
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string"},
+        "description": "`name=value` pairs with commas between, kept with the usage of the call beside its `metadata`, "
+        "which wins: `team=blue,project=x`. A comma, an equals sign, a percent sign and anything beyond ASCII is "
+        "written as percent codes of UTF-8. At most 16 of both together, with names of up to 64 and values of up to "
+        "512 characters.",
     },
 }
 _REACH: Mapping[Level, str] = {
@@ -168,7 +199,12 @@ class _Document:
         return node
 
     def _header_parameters(self, operation: Operation) -> Iterator[Node]:
-        for name, taken in (("Tenant", operation.tenant_header), ("IfMatch", operation.takes_match)):
+        for name, taken in (
+            ("Tenant", operation.tenant_header),
+            ("IfMatch", operation.takes_match),
+            ("IdempotencyKey", operation.takes_key),
+            ("Tags", operation.call is not None),
+        ):
             if taken:
                 self._parameters.add(name)
                 yield {"$ref": f"#/components/parameters/{name}"}
@@ -223,10 +259,13 @@ class _Document:
         if operation.keyless:
             return [_CAME]
         served = _SERVED if operation.call is not None else ()
-        return [_CAME, *(["ETag"] if operation.sends_etag else ()), *self._limits(operation), *served]
+        replayed = _REPLAYED if operation.takes_key else ()
+        return [_CAME, *(["ETag"] if operation.sends_etag else ()), *self._limits(operation), *served, *replayed]
 
     def _limits(self, operation: Operation) -> Sequence[str]:
-        return [*_NATIVE_LIMITS, *_OWN_LIMITS.get(self._dialect_of(operation.path).name, ())]
+        limits = [*_NATIVE_LIMITS, *_OWN_LIMITS.get(self._dialect_of(operation.path).name, ())]
+        # Nothing but calls of models takes tokens.
+        return limits if operation.call is not None else [name for name in limits if "token" not in name.lower()]
 
     def _unready(self, operation: Operation) -> Node:
         if operation.unready is None:

@@ -10,9 +10,11 @@ from scaigrid.api.envelope import Items, ListEnvelope, Pagination
 from scaigrid.api.health import Alive, Ready
 from scaigrid.api.health_detailed import BackendCounts, DatabaseHealth, DetailedHealth, StoreHealth
 from scaigrid.api.me import Me, MeKey, MeParty, MeUser
-from scaigrid.api.models import ModelItem, ModelPrices
+from scaigrid.api.models import ModelItem
 from scaigrid.api.oai_models import OpenAIModel
+from scaigrid.api.prices import PricesGiven, model_prices, prices_of
 from scaigrid.api.usage import UsageItem
+from scaigrid.control.prices import price_list
 from scaigrid.dialect import Dialect
 from scaigrid.dialects.native_shapes import Envelope, EnvelopeMeta
 from scaigrid.errors import TABLE, Code, Detail, GatewayError
@@ -20,6 +22,7 @@ from scaigrid.types import Counted, Done, Event, Modality, Operation, Ranked, St
 
 REQUEST_ID = "req_019b76da80f47c1f9d3e5a6b7c8d9e0f"
 
+MODEL_PRICES = model_prices(price_list(prices_of(PricesGiven(input="2.5", output="10", cached_input="1.25"))))
 MODEL = ModelItem(
     id="model_8f14e45fceea167a5a36dedd4bea2543",
     slug="openai/gpt-4o",
@@ -32,9 +35,7 @@ MODEL = ModelItem(
     health_status="healthy",
     active_backend_count=2,
     total_backend_count=2,
-    prices=ModelPrices(
-        input="2.5", output="10", cached_input="1.25", cache_write="2.5", cache_write_1h="2.5", request="0"
-    ),
+    prices=MODEL_PRICES,
     metadata={"team": "support"},
 )
 OPENAI_MODEL = OpenAIModel(id="openai/gpt-4o", owned_by="openai", context_window=128_000, max_output_tokens=16_384)
@@ -70,6 +71,8 @@ USAGE = UsageItem(
     key_id=ME.key.id if ME.key else None,
     model=MODEL.slug,
     backend_id="be_aab3238922bcc25a6f606eb525ffdc56",
+    dialect="native",
+    operation="chat",
     attempt=1,
     outcome="ok",
     error_code=None,
@@ -79,8 +82,17 @@ USAGE = UsageItem(
     cached_input_tokens=0,
     cache_write_tokens=0,
     reasoning_tokens=0,
+    audio_input_tokens=0,
+    audio_output_tokens=0,
+    image_input_tokens=0,
+    image_output_tokens=0,
+    images=0,
+    seconds=0.0,
     usage_source="provider",
     cost="0.000045",
+    overrun="0",
+    price_version="2026-01",
+    first_byte_ms=240.2,
     latency_ms=812.4,
     tags={"ticket": "4711"},
 )

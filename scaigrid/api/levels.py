@@ -1,7 +1,7 @@
 """Who sees, and who sets, what the calls of a party are held to: budgets and request limits alike.
 
-They are set from the level above: a tenant's administrators set those of its users and keys, a partner's those of its
-tenants too, and only the platform's those of partners and models.
+They are set from the level above: a tenant's administrators set those of its users, groups and keys, a partner's those
+of its tenants too, and only the platform's those of partners and models.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from scaigrid.control import documents as docs
 from scaigrid.control.resource import Resource
 from scaigrid.roles import WIDTH, Reach
 
-Level = Literal["partner", "tenant", "user", "key", "model"]
+Level = Literal["partner", "tenant", "user", "group", "key", "model"]
 
 VIEWING = Requirement(
     "accounting:view_own",
@@ -30,6 +30,7 @@ PARTIES: Mapping[Level, str] = {
     "partner": "partner",
     "tenant": "tenant",
     "user": "user",
+    "group": "group",
     "key": "api_key",
     "model": "model",
 }
@@ -38,6 +39,7 @@ PARTIES: Mapping[Level, str] = {
 _LEAST: Mapping[Level, Reach] = {
     "key": "tenant",
     "user": "tenant",
+    "group": "tenant",
     "tenant": "partner",
     "partner": "platform",
     "model": "platform",

@@ -12,13 +12,14 @@ from scaigrid.api.body import etag
 from scaigrid.api.catalog import condition, find, visible
 from scaigrid.api.envelope import ListEnvelope, enveloped, listed
 from scaigrid.api.handling import READ, Provided, exchange_in
+from scaigrid.api.prices import ModelPrices, model_prices
 from scaigrid.api.query import NoQuery, read_query
 from scaigrid.api.requirement import Requirement, may
 from scaigrid.api.sight import MANAGING, Sight
 from scaigrid.api.view import view_of
 from scaigrid.config.entities import Origin
 from scaigrid.config.snapshot import Model
-from scaigrid.config.terms import OnUnsupported
+from scaigrid.config.terms import Limits, OnDisconnect, OnUnsupported
 from scaigrid.control import documents as docs
 from scaigrid.control.follower import Control
 from scaigrid.control.resource import Resource
@@ -28,7 +29,6 @@ from scaigrid.dialects.shapes import OPEN, AnswerShape
 from scaigrid.exchange import Exchange
 from scaigrid.health import HealthStatus
 from scaigrid.middleware import Services
-from scaigrid.pricing import PriceList, to_decimal
 from scaigrid.timestamps import iso
 from scaigrid.types import Modality
 
@@ -46,22 +46,6 @@ class ModelsQuery(msgspec.Struct, frozen=True, kw_only=True):
     """`next_cursor` of the page before."""
     modality: Modality | None = None
     status: ModelStatus | None = None
-
-
-class ModelPrices(AnswerShape):
-    """Decimal strings in the deployment's currency: tokens by the million, and each answered request."""
-
-    input: str
-    """Input tokens that were not cached."""
-    output: str
-    """Output tokens, reasoning included."""
-    cached_input: str
-    """Input tokens read from the provider's cache."""
-    cache_write: str
-    """Input tokens written to the provider's cache (kept 5 minutes)."""
-    cache_write_1h: str
-    """Input tokens written to the provider's cache for an hour."""
-    request: str
 
 
 class ModelItem(AnswerShape):
@@ -100,6 +84,11 @@ class ModelItem(AnswerShape):
     default_params: Mapping[str, Any] | UnsetType = UNSET
     system_prompt: str | UnsetType | None = UNSET
     on_unsupported: OnUnsupported | UnsetType = UNSET
+    on_disconnect: OnDisconnect | UnsetType = UNSET
+    max_image_tokens: int | UnsetType | None = UNSET
+    """The most tokens that one image counts as; null where nobody has said."""
+    limits: Limits | UnsetType = UNSET
+    """Over all calls of the model, whoever makes them."""
 
 
 class ModelsController(Controller):
@@ -170,6 +159,9 @@ def item(model: Model, services: Services, managed: Resource | None = None) -> M
         default_params=document.default_params,
         system_prompt=document.system_prompt,
         on_unsupported=document.on_unsupported,
+        on_disconnect=document.on_disconnect,
+        max_image_tokens=document.max_image_tokens,
+        limits=document.limits,
     )
 
 
@@ -203,17 +195,6 @@ def _item(model: Model, services: Services) -> ModelItem:
         health_status=now.status,
         active_backend_count=now.active,
         total_backend_count=now.total,
-        prices=None if model.price is None else _prices(model.price),
+        prices=None if model.price is None else model_prices(model.price),
         metadata=model.metadata,
-    )
-
-
-def _prices(price: PriceList) -> ModelPrices:
-    return ModelPrices(
-        input=to_decimal(price.input),
-        output=to_decimal(price.output),
-        cached_input=to_decimal(price.cache_read),
-        cache_write=to_decimal(price.cache_write),
-        cache_write_1h=to_decimal(price.cache_write_1h),
-        request=to_decimal(price.request),
     )

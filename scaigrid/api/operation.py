@@ -7,6 +7,7 @@ import msgspec
 
 from scaigrid.api.query import NoQuery
 from scaigrid.errors import Code
+from scaigrid.types import FREE
 from scaigrid.types import Operation as CallOperation
 
 Method = Literal["get", "post", "put", "patch", "delete"]
@@ -23,6 +24,7 @@ _GOVERNED = (
     Code.AUTH_BACKEND_UNAVAILABLE,
 )
 _TAKES_BODY = (Code.REQUEST_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE, Code.VALIDATION_ERROR)
+_TAKES_KEY = (Code.IDEMPOTENCY_IN_PROGRESS, Code.IDEMPOTENCY_KEY_REUSED, Code.CONFLICT)
 _CHANGES: frozenset[Method] = frozenset({"put", "patch", "delete"})
 
 
@@ -80,6 +82,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return self.conditional and self.method in _CHANGES
 
     @property
+    def takes_key(self) -> bool:
+        """Whether `Idempotency-Key` means anything: it does where a repeat would cost something."""
+        return self.call is not None and self.call not in FREE
+
+    @property
     def sends_etag(self) -> bool:
         """Whether the answer has an `ETag`: what was deleted has none."""
         return self.conditional and self.method != "delete"
@@ -96,6 +103,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
             codes.append(Code.VALIDATION_ERROR)
         if self.takes_match:
             codes.append(Code.PRECONDITION_FAILED)
+        if self.takes_key:
+            codes += _TAKES_KEY
         return tuple(dict.fromkeys(codes))
 
 

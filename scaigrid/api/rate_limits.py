@@ -1,17 +1,17 @@
-"""`/v1/rate-limits`: how many requests a minute each partner, tenant, user and key is let make.
+"""`/v1/rate-limits`: how many requests and tokens each partner, tenant, user and key is let have.
 
 The limits lie in the documents of those parties. Here they stand side by side, with what holds where nobody has said
-anything, and can be set by those who do not manage the parties themselves.
+anything, and can be set by those who do not manage the parties themselves. Models have theirs in
+`scaigrid.api.model_rate_limits`.
 """
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Annotated, Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from litestar import Response, delete, put, route
 from litestar.params import FromPath
-from msgspec import UNSET, Meta
 
 from scaigrid.api.body import etag, matches, read_body
 from scaigrid.api.collection import PageQuery
@@ -19,52 +19,32 @@ from scaigrid.api.crud import Asked
 from scaigrid.api.envelope import ListEnvelope, enveloped, listed
 from scaigrid.api.handling import READ, Provided, exchange_in
 from scaigrid.api.levels import MANAGING, PARTIES, VIEWING, sees, sets
+from scaigrid.api.limits import RateLimitGiven, RateLimits, Source, held_to, limited, source_of, used_of
 from scaigrid.api.query import NoQuery, read_query
 from scaigrid.api.recording import Trying, changing, concerns, noted
 from scaigrid.api.view import View, missing, view_of
-from scaigrid.config.entities import Origin
 from scaigrid.config.terms import Limits
-from scaigrid.control import documents as docs
 from scaigrid.control.follower import Control
-from scaigrid.control.principals import REQUESTS_PER_MINUTE
 from scaigrid.control.resource import Resource
 from scaigrid.cursor import Cursor
 from scaigrid.dialects.native_shapes import Envelope
-from scaigrid.dialects.shapes import AnswerShape, RequestShape
 from scaigrid.errors import Code, GatewayError
 from scaigrid.middleware import Services
 
 Scope = Literal["partner", "tenant", "user", "key"]
-Source = Literal["default", "own"]
 
 PATH = "/v1/rate-limits"
 _ONE = PATH + "/{scope_:str}/{scope_id:str}"
 
 _SCOPES: tuple[Scope, ...] = ("partner", "tenant", "user", "key")
 _BY_NAME: Mapping[str, Scope] = {scope: scope for scope in _SCOPES}
-_Limited = docs.Partner | docs.Tenant | docs.User | docs.ApiKey
 
 
-class RateLimitGiven(RequestShape):
-    """A request limit, as it is sent."""
-
-    requests_per_minute: Annotated[int, Meta(ge=0, le=2**53)] | None
-    """Requests in any rolling minute. Null: no limit. 0: every request is refused."""
-
-
-class RateLimitItem(AnswerShape, kw_only=True):
-    """What one party is held to. A call is held to the limits of its key, user, tenant and partner alike."""
+class RateLimitItem(RateLimits, kw_only=True):
+    """What one party is held to. A call is held to the limits of its key, user, tenant, partner and model alike."""
 
     scope: Scope
     scope_id: str
-    name: str
-    """The party's."""
-    requests_per_minute: int | None
-    """Requests in any rolling minute. Null: no limit. 0: every request is refused."""
-    source: Source
-    """`own`: somebody has set it. `default`: what holds for every party of this scope of which nobody has."""
-    origin: Origin
-    """`config`: the configuration file declares the party, and its limit is read-only here."""
 
 
 class RateLimitsQuery(PageQuery, frozen=True, kw_only=True):
@@ -111,7 +91,8 @@ async def one(
 ) -> Response[Envelope[RateLimitItem]]:
     read_query(request, NoQuery)
     view = view_of(request, await control.refresh(), services, control, adapters)
-    return _told(view, *_seen(view, scope_, scope_id))
+    level, party = _seen(view, scope_, scope_id)
+    return await _told(view, level, party)
 
 
 @put(_ONE, guards=[Trying("rate_limit", "update", "scope_id"), MANAGING])
@@ -129,13 +110,13 @@ async def replace(
     async with changing(exchange_in(request), control) as change:
         view = view_of(request, change.state, services, control, adapters)
         level, before = _writable(request, view, scope_, scope_id)
-        kept = change.put(_limited(before, Limits(requests_per_minute=given.requests_per_minute)))
+        kept = change.put(limited(before, given.limits(), change.state))
         noted(view.exchange, "rate_limit", "update", kept.id, before=_item(level, before), after=_item(level, kept))
-    return _told(view, level, kept)
+    return await _told(view, level, kept)
 
 
 @delete(
-    PATH + "/{scope_:str}/{scope_id:str}",
+    _ONE,
     guards=[Trying("rate_limit", "delete", "scope_id"), MANAGING],
     status_code=204,
 )
@@ -152,7 +133,7 @@ async def remove(
     async with changing(exchange_in(request), control, 204) as change:
         view = view_of(request, change.state, services, control, adapters)
         level, before = _writable(request, view, scope_, scope_id)
-        kept = change.put(_limited(before, Limits()))
+        kept = change.put(limited(before, Limits(), change.state))
         noted(view.exchange, "rate_limit", "delete", kept.id, before=_item(level, before), after=_item(level, kept))
     return Response(None, status_code=204)
 
@@ -164,7 +145,7 @@ def _places(view: View, wanted: RateLimitsQuery) -> Iterator[_Place]:
         parties = view.state.all(PARTIES[scope])
         for id_ in sorted(parties):
             party = parties[id_]
-            if wanted.source in (None, _source(party)) and sees(view, party):
+            if wanted.source in (None, source_of(party)) and sees(view, party):
                 yield _Place(rank, id_)
 
 
@@ -199,29 +180,13 @@ def _writable(request: Asked, view: View, scope: str, scope_id: str) -> tuple[Sc
     return level, party
 
 
-def _limited(party: Resource, limits: Limits) -> Resource:
-    document = msgspec.structs.replace(cast(_Limited, party.document), limits=limits)
-    return msgspec.structs.replace(party, document=document)
-
-
-def _source(party: Resource) -> Source:
-    return "default" if cast(_Limited, party.document).limits.requests_per_minute is UNSET else "own"
-
-
 def _item(scope: Scope, party: Resource) -> RateLimitItem:
-    limit = cast(_Limited, party.document).limits.requests_per_minute
-    return RateLimitItem(
-        scope=scope,
-        scope_id=party.id,
-        name=party.name,
-        requests_per_minute=REQUESTS_PER_MINUTE[scope] if limit is UNSET else limit,
-        source=_source(party),
-        origin=party.origin,
-    )
+    return RateLimitItem(scope=scope, scope_id=party.id, **msgspec.structs.asdict(held_to(scope, party)))
 
 
-def _told(view: View, scope: Scope, party: Resource) -> Response[Envelope[RateLimitItem]]:
-    return Response(enveloped(view.exchange, _item(scope, party)), headers={"etag": etag(party)})
+async def _told(view: View, scope: Scope, party: Resource) -> Response[Envelope[RateLimitItem]]:
+    item = msgspec.structs.replace(_item(scope, party), used=await used_of(view, scope, party))
+    return Response(enveloped(view.exchange, item), headers={"etag": etag(party)})
 
 
 HANDLERS = (listing, one, replace, remove)

@@ -5,25 +5,31 @@ says otherwise.
 """
 
 from datetime import datetime
+from decimal import Decimal
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 import msgspec
 
+from scaigrid.config.key_budget import KeyBudget, sized
 from scaigrid.config.strict import Strict
 from scaigrid.config.terms import (
     KEY_PATTERN,
     Amount,
     Cost,
     Deadlines,
+    HardAction,
     Limits,
     Name,
+    OnDisconnect,
     OnUnsupported,
+    PerMinute,
     Prices,
     RoleName,
+    Share,
     Slug,
 )
+from scaigrid.limiter import OnStoreFailure
 from scaigrid.secrets import Secret
 from scaigrid.types import Modality
 
@@ -55,7 +61,7 @@ class Partner(Entry, kw_only=True):
     suspended: bool = False
     """Refuse every call of its tenants with TENANT_SUSPENDED."""
     limits: Limits = Limits()
-    """Request limits over all of its tenants."""
+    """Limits over all of its tenants."""
 
 
 class Tenant(Entry, kw_only=True):
@@ -68,7 +74,10 @@ class Tenant(Entry, kw_only=True):
     suspended: bool = False
     """Refuse every call of its users with TENANT_SUSPENDED."""
     limits: Limits = Limits()
-    """Request limits over all of its users."""
+    """Limits over all of its users."""
+    keep_bodies: bool = True
+    """Keep the answers of calls that were made with an `Idempotency-Key`, so that a repeat gets the same one for free
+    (`chain.idempotency`). `false`: nothing that a model said is ever stored, and the header means nothing."""
 
 
 class User(Entry, kw_only=True):
@@ -91,7 +100,7 @@ class User(Entry, kw_only=True):
     disabled: bool = False
     """Refuse its keys and tokens."""
     limits: Limits = Limits()
-    """Request limits over all of its keys."""
+    """Limits over all of its keys."""
 
 
 class Group(Entry, kw_only=True):
@@ -141,24 +150,6 @@ class RoleMapping(Entry, kw_only=True):
             raise ValueError("give exactly one of `role` and `custom_role`")
 
 
-class KeyBudget(Strict):
-    """A hard budget of one key alone."""
-
-    period: Literal["daily", "weekly", "monthly", "total"] = "monthly"
-    """When it starts anew, at midnight of `timezone`: each day, Monday, first of the month, or never."""
-    timezone: str = "UTC"
-    """IANA name of the time zone in which the period begins."""
-    cost_limit: Amount | None = None
-    """The most that may be spent in a period, in the currency of the prices."""
-    token_limit: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
-    """The most tokens, input and output together."""
-    request_limit: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
-    """The most requests."""
-
-    def __post_init__(self) -> None:
-        sized(self.cost_limit, self.token_limit, self.request_limit, self.timezone)
-
-
 class Key(Entry, kw_only=True):
     """An API key. Only its SHA-256 is kept; give it by `key` (from the environment or a file) or `sha256`."""
 
@@ -179,7 +170,7 @@ class Key(Entry, kw_only=True):
     addresses: tuple[str, ...] | None = None
     """The only addresses that it may be used from, single ones or networks (`10.0.0.0/8`)."""
     limits: Limits = Limits()
-    """Request limits of this key."""
+    """Limits of this key."""
     budget: KeyBudget | None = None
     """A hard budget of this key."""
     revoked: bool = False
@@ -209,10 +200,11 @@ class Key(Entry, kw_only=True):
 class Budget(Entry, kw_only=True):
     """A hard budget: nothing is sent to a provider once it could be overrun, not by one nano-unit."""
 
-    scope: Literal["partner", "tenant", "user", "key", "model"]
-    """Whose calls count. Several budgets on one call all apply."""
+    scope: Literal["partner", "tenant", "user", "group", "key", "model"]
+    """Whose calls count; of a group, those of all who are in it when they call. Several budgets on one call all
+    apply."""
     of: str
-    """The handle of that partner, tenant, user, key or model."""
+    """The handle of that partner, tenant, user, group, key or model."""
     period: Literal["daily", "weekly", "monthly", "total"]
     """When it starts anew, at midnight of `timezone`: each day, Monday, first of the month, or never."""
     timezone: str = "UTC"
@@ -223,6 +215,18 @@ class Budget(Entry, kw_only=True):
     """The most tokens, input and output together."""
     request_limit: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
     """The most requests."""
+    hard_action: HardAction = "block"
+    """What becomes of a call that could go beyond a limit: `block` refuses it before it is sent, `throttle` lets
+    `throttle_per_minute` such calls pass, `notify` lets all of them pass. Either way it is counted, and told once a
+    period when the limit is reached."""
+    soft_limit_pct: Share | None = Decimal("0.8")
+    """The part of a limit at which a warning is told, once a period. `null`: none."""
+    throttle_per_minute: PerMinute = 1
+    """With `throttle` alone: calls in any rolling minute once the limit is reached."""
+    on_store_failure: OnStoreFailure = "deny"
+    """What becomes of calls while the store of the counters cannot be reached: `deny` refuses them with
+    STORE_UNAVAILABLE, `allow` lets them pass this budget, as `notify` does in any case, `allow_bounded` lets each
+    worker go on by itself with a share of what was left. What passed counts when the store is back."""
 
     def __post_init__(self) -> None:
         sized(self.cost_limit, self.token_limit, self.request_limit, self.timezone)
@@ -306,10 +310,16 @@ class Model(Entry, kw_only=True):
     """`granted`: only those may see and use it to whom `model_access` gives it. Models whose slug begins with
     `tenant/NAME/` or `partner/NAME/` belong to that tenant, or to that partner's tenants, in any case."""
     context_window: Annotated[int, msgspec.Meta(ge=1, le=2**40)] | None = None
-    """Tokens of input and output together. Needed where budgets must bound images, audio or files."""
+    """Tokens of input and output together. Needed where budgets or limits on tokens must bound images, audio or
+    files."""
     max_output_tokens: Annotated[int, msgspec.Meta(ge=1, le=2**40)] | None = None
     """The most that one answer may have: callers' bounds are cut down to it, and it is sent where they give none and a
-    budget has to be kept."""
+    budget or a limit on tokens has to be kept."""
+    max_image_tokens: Annotated[int, msgspec.Meta(ge=1, le=2**40)] | None = None
+    """The most tokens that one image counts as, by what the provider says of its largest. Left out: an image may fill
+    the context window, as far as budgets and limits on tokens are concerned."""
+    limits: Limits = Limits()
+    """Limits over all calls of this model, whoever makes them."""
     prices: Prices | None = None
     """What your users pay."""
     unpriced: Literal["refuse", "free"] | None = None
@@ -322,6 +332,10 @@ class Model(Entry, kw_only=True):
     """A field that a backend's provider has no word for: `refuse` answers UNSUPPORTED_BY_MODEL and names it.
     `drop_with_header` leaves it out, where it only shapes the answer, and names it in `x-scaigrid-dropped`.
     Either way `user` is left out and named: it changes no answer."""
+    on_disconnect: OnDisconnect = "cancel"
+    """A client who leaves in the middle of a call: `cancel` closes the provider's connection at once and bills what was
+    counted until then. `drain` reads the answer to its end, within the bounds in `forwarder`, and bills what the
+    provider says that it was."""
     metadata: dict[str, str] = {}
     """Yours; shown in `/v1/models`."""
 
@@ -362,16 +376,6 @@ class ModelAccess(Entry, kw_only=True):
     def __post_init__(self) -> None:
         if (self.model is None) == (self.model_group is None):
             raise ValueError("give exactly one of `model` and `model_group`")
-
-
-def sized(cost: object, tokens: object, requests: object, timezone: str) -> None:
-    """Raises ValueError for a budget without an amount, or in a time zone that nobody knows."""
-    if cost is None and tokens is None and requests is None:
-        raise ValueError("give at least one of `cost_limit`, `token_limit` and `request_limit`")
-    try:
-        ZoneInfo(timezone)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f"`timezone`: there is no time zone {timezone!r}") from None
 
 
 def networks(addresses: tuple[str, ...] | None) -> None:

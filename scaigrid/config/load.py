@@ -59,8 +59,8 @@ def load(path: File, schema: type[T], *, env: Mapping[str, str]) -> T:
     - Where the schema has a method `check(self)` it is asked for what no single Struct can see: it yields pairs of a
       path in the keys of the file and a reason. It runs only when everything else is right.
     - `Annotated[Decimal, msgspec.Meta(extra={"ge": 0})]` bounds a Decimal, for which msgspec itself has no bounds
-      (`gt`, `ge`, `lt`, `le`, `multiple_of`). Any other class in a schema reads itself by a class method
-      `from_text(text)`, which raises ValueError with the reason.
+      (`gt`, `ge`, `lt`, `le`, `multiple_of`), and in `places` how many it may have after the point. Any other class in
+      a schema reads itself by a class method `from_text(text)`, which raises ValueError with the reason.
 
     Raises ConfigErrors for whatever is wrong with the file, and TypeError for a schema that has a type in it that a
     configuration file has no words for.

@@ -1,7 +1,7 @@
 """What no Struct can judge by itself: references between sections, and what only makes sense together."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from scaigrid.adapter import Adapter
 from scaigrid.config import entities, schema
@@ -71,6 +71,7 @@ def _budgets(config: schema.Config) -> Iterable[Fault]:
         "partner": or_default(config.partners, entities.Partner()),
         "tenant": or_default(config.tenants, entities.Tenant()),
         "user": config.users,
+        "group": config.groups,
         "key": config.keys,
         "model": config.models,
     }
@@ -94,14 +95,7 @@ def _providers(config: schema.Config, adapters: Mapping[str, Adapter]) -> Iterab
 
 
 def _models(config: schema.Config, adapters: Mapping[str, Adapter]) -> Iterable[Fault]:
-    bounding = next(
-        (
-            name
-            for name, budget in config.budgets.items()
-            if budget.cost_limit is not None or budget.token_limit is not None
-        ),
-        None,
-    )
+    bounding = next(_bounding(config), None)
     for slug, model in config.models.items():
         used: set[str] = set()
         targets = () if model.route is None else model.route.targets
@@ -117,11 +111,26 @@ def _models(config: schema.Config, adapters: Mapping[str, Adapter]) -> Iterable[
             yield from _modality(path, model, backend, config, adapters)
         if targets and not any(target.weight for target in targets):
             yield ("models", slug, "route", "targets"), "every weight is 0, so nothing would be chosen first"
-        if model.modality is Modality.CHAT and model.max_output_tokens is None and bounding is not None:
-            yield (
-                ("models", slug, "max_output_tokens"),
-                f"needed: budget {bounding!r} can only be kept where answers are bounded",
-            )
+        why = "its limit on tokens" if model.limits.needs_bounds else bounding
+        if model.modality is Modality.CHAT and model.max_output_tokens is None and why is not None:
+            yield ("models", slug, "max_output_tokens"), f"needed: {why} can only be kept where answers are bounded"
+
+
+def _bounding(config: schema.Config) -> Iterator[str]:
+    """What asks of every model that its answers are bounded."""
+    for name, budget in config.budgets.items():
+        if budget.hard_action != "notify" and (budget.cost_limit is not None or budget.token_limit is not None):
+            yield f"budget {name!r}"
+    parties: Mapping[str, Mapping[str, entities.Partner | entities.Tenant | entities.User | entities.Key]] = {
+        "partner": config.partners,
+        "tenant": config.tenants,
+        "user": config.users,
+        "key": config.keys,
+    }
+    for level, entries in parties.items():
+        for name, entry in entries.items():
+            if entry.limits.needs_bounds:
+                yield f"the limit on tokens of {level} {name!r}"
 
 
 def _modality(

@@ -140,7 +140,13 @@ def _read_metadata(node: Scalar, wanted: Any) -> object:
     if isinstance(value, Decimal) and wanted.extra is not None:
         bounds: Mapping[str, object] = wanted.extra
         _check_bounds(value, node, lambda name: Decimal(str(bounds[name])) if name in bounds else None)
+        _check_places(value, node, bounds.get("places"))
     return value
+
+
+def _check_places(value: Decimal, node: Scalar, places: object) -> None:
+    if isinstance(places, int) and 10**places % value.as_integer_ratio()[1]:
+        raise RefusedError(f"must have at most {counted(places, 'decimal place')}, got {shown(node)}")
 
 
 def _read_str(node: Scalar, wanted: inspect.StrType) -> str:

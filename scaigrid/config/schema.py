@@ -96,11 +96,31 @@ class Store(Strict):
     the environment (`${NAME}`) or a file (`file:path`) where it holds a password. Needed for `valkey`. Give it memory
     enough and the policy `noeviction`."""
     timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=10)] = 0.05
-    """How long a call waits for the store. One that waits longer is refused with STORE_UNAVAILABLE, and so is every
-    other one, at once, until the store answers again."""
+    """How long a call waits for the store. From one that waits longer until the store answers again, none waits: each
+    is refused with STORE_UNAVAILABLE, or goes on where all of its limits and budgets say so (`on_store_failure`)."""
+    local_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.1
+    """The part that every worker may give out by itself, while the store is away, of a limit or budget that says
+    `on_store_failure: allow_bounded`: of a limit in each of its windows, of a budget once for the time that the store
+    is away, out of what was left of it when the worker heard of it last. Rounded down, so 0.1 of a limit of 5 is
+    nothing. With one tenth and ten workers, all of them together give out no more than the limit."""
     prefix: _Prefix = "scaigrid"
     """What its keys begin with, in braces so that all of them are on one node of a cluster. Gateways with the same
     prefix count together."""
+
+
+class Ledger(Strict):
+    """How long usage is kept. What it adds up to by day is kept for good."""
+
+    usage_days: Annotated[int, msgspec.Meta(ge=32, le=36_500)] | None = None
+    """Days after which the rows of usage, one for each attempt, go; in small steps, in the background. No fewer than
+    32, so that a month's budgets can be counted again. `null`: they stay."""
+    hourly_days: Annotated[int, msgspec.Meta(ge=32, le=36_500)] | None = None
+    """Days after which what usage adds up to by hour goes: of what is older, whole days can be asked for. No fewer than
+    `usage_days`. `null`: it stays."""
+
+    def __post_init__(self) -> None:
+        if self.hourly_days is not None and (self.usage_days is None or self.hourly_days < self.usage_days):
+            raise ValueError("`hourly_days` must be no fewer than `usage_days`: rows go before their sums do")
 
 
 class Log(Strict):
@@ -117,6 +137,14 @@ class Forwarder(Strict):
     """Tell callers in `x-scaigrid-backend` which backend answered."""
     max_answer_bytes: Annotated[int, msgspec.Meta(ge=1024, le=2**32)] = 64 * 1024 * 1024
     """The largest plain answer that is taken from a provider."""
+    drain_seconds: Seconds = 60.0
+    """How long an answer is read on whose client has left, where its model says `on_disconnect: drain`; never past the
+    route's total deadline."""
+    drain_bytes: Annotated[int, msgspec.Meta(ge=1, le=2**32)] = 16 * 1024 * 1024
+    """How many bytes of a stream are read then. A plain answer is held to `max_answer_bytes`, as always."""
+    drain_at_once: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 100
+    """How many such answers a worker reads at the same time. Those of further clients who leave are cut off, as with
+    `cancel`."""
 
 
 class Metrics(Strict):
@@ -151,6 +179,8 @@ class Config(Strict):
     """Where the ledger and the audit log are kept."""
     store: Store = Store()
     """Where the counters of limits and budgets are kept."""
+    ledger: Ledger = Ledger()
+    """How long usage is kept."""
     log: Log = Log()
     """What is written to standard output."""
     metrics: Metrics = Metrics()

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from scaigrid.adapter import Adapter, Signer, Target
+from scaigrid.config.terms import HardAction
 from scaigrid.errors import Level
 from scaigrid.identity import Claims
 from scaigrid.limiter import Bucket, Kind, OnStoreFailure, Take
@@ -20,8 +21,8 @@ from scaigrid.pricing import PriceList
 from scaigrid.roles import Reach
 from scaigrid.types import Modality
 
-HardAction = Literal["block", "notify", "throttle"]
-"""What a budget does with calls beyond it: refuses them, lets them pass and tells, or lets few of them pass."""
+_ENDLESS = 10**24 - 1
+"""The most that a store counts: the limit of a fund that refuses nothing."""
 
 
 class Fund(msgspec.Struct, eq=False, kw_only=True):
@@ -31,7 +32,7 @@ class Fund(msgspec.Struct, eq=False, kw_only=True):
     name: str
     level: Level
     subject: str
-    """The id of the partner, tenant, user or key, or the slug of the model, whose calls count."""
+    """The id of the partner, tenant, user, group or key, or the slug of the model, whose calls count."""
     kind: Kind
     limit: int
     period: Period
@@ -42,26 +43,57 @@ class Fund(msgspec.Struct, eq=False, kw_only=True):
     throttle: int = 1
     """Where `action` is throttle: requests a minute, once the limit is reached."""
     on_store_failure: OnStoreFailure = "deny"
+    tenant_id: str | None = None
+    """The tenant that the subject belongs to; None for what stands above tenants."""
+    partner_id: str | None = None
+    """Likewise the partner."""
     _since: float = 0.0
     _until: float = 0.0
     _bucket: Bucket | None = None
 
+    @property
+    def bounds(self) -> bool:
+        """Whether it can be kept only where the most that a call can use is known ahead."""
+        return self.kind != "requests" and self.action != "notify"
+
+    @property
+    def series(self) -> str:
+        """What the keys of its buckets begin with, whatever the period: unique in the deployment."""
+        return f"budget:{self.id}:{self.kind}"
+
     def at(self, now: float) -> Bucket:
-        """The bucket of the period around `now` (seconds since the epoch)."""
+        """The bucket of the period around `now` (seconds since the epoch). That of `notify` refuses nothing, ever."""
         bucket = self._bucket
         if bucket is None or not self._since <= now < self._until:
             self._since, self._until = bounds(self.period, self.zone, now)
             bucket = self._bucket = Bucket(
-                key=f"budget:{self.id}:{self.kind}:{int(self._since)}",
+                key=f"{self.series}:{int(self._since)}",
                 level=self.level,
                 kind=self.kind,
-                limit=self.limit,
+                limit=_ENDLESS if self.action == "notify" else self.limit,
                 fund=True,
                 name=self.name,
                 until=self._until,
-                on_store_failure=self.on_store_failure,
+                on_store_failure="allow" if self.action == "notify" else self.on_store_failure,
             )
         return bucket
+
+    @property
+    def window(self) -> Bucket:
+        """Of `throttle`: what yet passes in a minute, the same for all the limits of a budget."""
+        return Bucket(
+            key=f"throttle:{self.id}",
+            level=self.level,
+            kind="requests",
+            limit=self.throttle,
+            name=self.name,
+            on_store_failure=self.on_store_failure,
+        )
+
+
+def opened(bucket: Bucket) -> Bucket:
+    """The same fund, refusing nothing."""
+    return msgspec.structs.replace(bucket, limit=_ENDLESS)
 
 
 class Party(msgspec.Struct, frozen=True):

@@ -1,9 +1,6 @@
 """State -> Snapshot: ids become references, decimals become integers, limits become buckets."""
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -11,15 +8,15 @@ from scaigrid.adapter import Adapter, Target
 from scaigrid.config import schema
 from scaigrid.config.connection import address_of, options_of
 from scaigrid.config.snapshot import Backend, Candidate, Fund, Model, Route, Snapshot
-from scaigrid.config.terms import Cost, Prices
 from scaigrid.control import documents as docs
+from scaigrid.control.buckets import request_takes, token_buckets
 from scaigrid.control.declared import resources_of, route_id
+from scaigrid.control.funds import funds_of
+from scaigrid.control.prices import price_list
 from scaigrid.control.principals import Principals
 from scaigrid.control.state import State
 from scaigrid.credentials.signers import NoSigners, SignerSource
-from scaigrid.errors import Level
-from scaigrid.limiter import Kind
-from scaigrid.pricing import FREE, PriceList, to_nano
+from scaigrid.pricing import FREE
 
 NO_ROUTE = Route(tiers=(), max_attempts=1, connect=1.0, first_byte=1.0, idle=1.0, total=1.0)
 """Of a model that nobody has pointed at a backend."""
@@ -40,14 +37,13 @@ def compile_state(
 
     Callers are made when they first come: there may be ten thousand tenants, and a change must not wait for them.
     """
-    funds = tuple(fund for id_, budget in state.documents(docs.Budget) for fund in _funds(id_, budget, state))
-    funds += tuple(fund for id_, key in state.documents(docs.ApiKey) for fund in _key_funds(id_, key))
+    funds = tuple(funds_of(state))
     backends = {id_: _backend(id_, state, adapters, signers) for id_ in state.all("backend")}
     by_subject: dict[str, list[Fund]] = {}
     for fund in funds:
         by_subject.setdefault(fund.subject, []).append(fund)
     principals = Principals(state, by_subject)
-    models = _Models(state, backends, by_subject, bounded=any(fund.kind != "requests" for fund in funds))
+    models = _Models(state, backends, by_subject, bounded=any(fund.bounds for fund in funds))
     return Snapshot(
         epoch=state.epoch,
         keys=principals,
@@ -58,39 +54,6 @@ def compile_state(
         anonymous=principals.anonymous(),
         secrets=tuple(_secrets(state)),
     )
-
-
-def _funds(id_: str, budget: docs.Budget, state: State) -> Iterable[Fund]:
-    subject = budget.scope_id
-    if budget.scope == "model":
-        # What the ledger knows a model by.
-        subject = state.document(docs.Model, subject).name
-    return _amounts(id_, budget.name, budget.scope, subject, budget)
-
-
-def _key_funds(id_: str, key: docs.ApiKey) -> Iterable[Fund]:
-    return () if key.budget is None else _amounts(id_, key.name, "key", id_, key.budget)
-
-
-def _amounts(id_: str, name: str, level: Level, subject: str, amounts: docs.Budget | docs.Amounts) -> Iterable[Fund]:
-    limits: dict[Kind, int | None] = {
-        "cost": None if amounts.cost_limit is None else to_nano(amounts.cost_limit),
-        "tokens": amounts.token_limit,
-        "requests": amounts.request_limit,
-    }
-    zone = ZoneInfo(amounts.timezone)
-    for kind, limit in limits.items():
-        if limit is not None:
-            yield Fund(
-                id=id_,
-                name=name,
-                level=level,
-                subject=subject,
-                kind=kind,
-                limit=limit,
-                period=amounts.period,
-                zone=zone,
-            )
 
 
 def _backend(id_: str, state: State, adapters: Mapping[str, Adapter], signers: SignerSource) -> Backend:
@@ -147,11 +110,15 @@ class _Models:
             status=model.status,
             context_window=model.context_window,
             max_output_tokens=model.max_output_tokens,
+            max_image_tokens=model.max_image_tokens,
+            windows=tuple(request_takes("model", id_, model.limits)),
+            token_windows=tuple(token_buckets("model", id_, model.limits)),
             price=price,
             bounded=self._bounded,
             defaults={name: msgspec.Raw(msgspec.json.encode(value)) for name, value in model.default_params.items()},
             system_prompt=model.system_prompt,
             drops_unsupported=model.on_unsupported == "drop_with_header",
+            on_disconnect=model.on_disconnect,
             metadata=model.metadata,
             route=NO_ROUTE if route is None else _route(route, self._backends),
             funds=tuple(fund for fund in self._funds.get(model.name, ()) if fund.level == "model"),
@@ -172,25 +139,6 @@ def _route(route: docs.Route, backends: Mapping[str, Backend]) -> Route:
         idle=deadlines.idle,
         total=deadlines.total,
     )
-
-
-def price_list(cost: Cost) -> PriceList:
-    """Prices in integers, with what was left out filled in."""
-
-    def nano(price: Decimal | None, otherwise: Decimal) -> int:
-        return to_nano(otherwise if price is None else price)
-
-    cache_write = cost.input if cost.cache_write is None else cost.cache_write
-    prices = PriceList(
-        input=to_nano(cost.input),
-        cache_read=nano(cost.cached_input, cost.input),
-        cache_write=to_nano(cache_write),
-        cache_write_1h=nano(cost.cache_write_1h, cache_write),
-        output=to_nano(cost.output),
-        request=to_nano(cost.request) if isinstance(cost, Prices) else 0,
-    )
-    version = hashlib.sha256(msgspec.json.encode(prices)).hexdigest()[:12]
-    return msgspec.structs.replace(prices, version=version)
 
 
 def _secrets(state: State) -> Iterable[str]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 from scaigrid.config import entities, schema
+from scaigrid.config.key_budget import KeyBudget
 from scaigrid.control import documents as docs
 from scaigrid.control.resource import Resource
 from scaigrid.ids import declared_id
@@ -97,6 +98,7 @@ class _Declared:
             display_name=entry.display_name,
             suspended=entry.suspended,
             limits=entry.limits,
+            keep_bodies=entry.keep_bodies,
         )
 
     def _role(self, handle: str, entry: entities.CustomRole) -> docs.CustomRole:
@@ -186,11 +188,14 @@ class _Declared:
             access=entry.access,
             context_window=entry.context_window,
             max_output_tokens=entry.max_output_tokens,
+            max_image_tokens=entry.max_image_tokens,
+            limits=entry.limits,
             prices=entry.prices,
             unpriced=entry.unpriced,
             default_params=entry.default_params,
             system_prompt=entry.system_prompt,
             on_unsupported=entry.on_unsupported,
+            on_disconnect=entry.on_disconnect,
             metadata=entry.metadata,
         )
         made = self._made("model", slug, entry, model)
@@ -238,6 +243,10 @@ class _Declared:
             cost_limit=entry.cost_limit,
             token_limit=entry.token_limit,
             request_limit=entry.request_limit,
+            hard_action=entry.hard_action,
+            soft_limit_pct=entry.soft_limit_pct,
+            throttle_per_minute=entry.throttle_per_minute,
+            on_store_failure=entry.on_store_failure,
         )
 
 
@@ -262,11 +271,15 @@ def _provider(handle: str, entry: entities.Provider) -> docs.Provider:
     )
 
 
-def _amounts(budget: entities.KeyBudget) -> docs.Amounts:
+def _amounts(budget: KeyBudget) -> docs.Amounts:
     return docs.Amounts(
         period=budget.period,
         timezone=budget.timezone,
         cost_limit=budget.cost_limit,
         token_limit=budget.token_limit,
         request_limit=budget.request_limit,
+        hard_action=budget.hard_action,
+        soft_limit_pct=budget.soft_limit_pct,
+        throttle_per_minute=budget.throttle_per_minute,
+        on_store_failure=budget.on_store_failure,
     )

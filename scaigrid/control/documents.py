@@ -6,11 +6,23 @@ leaves the process for the database.
 """
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal, dataclass_transform
 
 import msgspec
 
-from scaigrid.config.terms import Amount, Cost, Deadlines, Limits, OnUnsupported, Prices, RoleName
+from scaigrid.config.terms import (
+    Amount,
+    Cost,
+    Deadlines,
+    HardAction,
+    Limits,
+    OnDisconnect,
+    OnUnsupported,
+    Prices,
+    RoleName,
+)
+from scaigrid.limiter import OnStoreFailure
 from scaigrid.roles import Reach
 from scaigrid.secrets import Secret
 from scaigrid.types import Modality
@@ -37,6 +49,7 @@ class Tenant(Document):
     display_name: str | None = None
     suspended: bool = False
     limits: Limits = Limits()
+    keep_bodies: bool = True
 
 
 class User(Document):
@@ -84,6 +97,15 @@ class Amounts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cost_limit: Amount | None = None
     token_limit: int | None = None
     request_limit: int | None = None
+    hard_action: HardAction = "block"
+    soft_limit_pct: Decimal | None = Decimal("0.8")
+    throttle_per_minute: int = 1
+    on_store_failure: OnStoreFailure = "deny"
+
+    @property
+    def needs_bounds(self) -> bool:
+        """It can be kept only where every answer has a bound."""
+        return self.hard_action != "notify" and (self.cost_limit is not None or self.token_limit is not None)
 
 
 class ApiKey(Document):
@@ -133,11 +155,14 @@ class Model(Document):
     access: Access = "all"
     context_window: int | None = None
     max_output_tokens: int | None = None
+    max_image_tokens: int | None = None
+    limits: Limits = Limits()
     prices: Prices | None = None
     unpriced: Literal["refuse", "free"] | None = None
     default_params: dict[str, Any] = {}
     system_prompt: str | None = None
     on_unsupported: OnUnsupported = "refuse"
+    on_disconnect: OnDisconnect = "cancel"
     metadata: dict[str, str] = {}
 
 
@@ -173,10 +198,19 @@ class ModelAccess(Document):
 
 
 class Budget(Document):
-    scope: Literal["partner", "tenant", "user", "key", "model"]
+    scope: Literal["partner", "tenant", "user", "group", "key", "model"]
     scope_id: str
     period: Period
     timezone: str = "UTC"
     cost_limit: Amount | None = None
     token_limit: int | None = None
     request_limit: int | None = None
+    hard_action: HardAction = "block"
+    soft_limit_pct: Decimal | None = Decimal("0.8")
+    throttle_per_minute: int = 1
+    on_store_failure: OnStoreFailure = "deny"
+
+    @property
+    def needs_bounds(self) -> bool:
+        """It can be kept only where every answer has a bound."""
+        return self.hard_action != "notify" and (self.cost_limit is not None or self.token_limit is not None)

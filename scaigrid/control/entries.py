@@ -9,6 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from scaigrid.config import entities
+from scaigrid.config.key_budget import KeyBudget
 from scaigrid.control import documents as docs
 from scaigrid.control.declared import route_id
 from scaigrid.control.resource import Resource
@@ -98,7 +99,7 @@ class Writer:
         if isinstance(value, Secret):
             return Secret(reference(value, self._vault))
         if isinstance(value, docs.Amounts):
-            return entities.KeyBudget(**msgspec.structs.asdict(value))
+            return KeyBudget(**msgspec.structs.asdict(value))
         if isinstance(value, dict):
             return {name: self._plain(inner) for name, inner in cast("dict[str, object]", value).items()}
         return value

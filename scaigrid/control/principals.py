@@ -10,6 +10,7 @@ from scaigrid.config.identity import Identity
 from scaigrid.config.snapshot import Fund, Party, Principal
 from scaigrid.config.terms import Limits
 from scaigrid.control import documents as docs
+from scaigrid.control.buckets import request_takes, token_buckets
 from scaigrid.control.sign_in import SignIn
 from scaigrid.control.standing import Standings
 from scaigrid.control.state import State
@@ -17,11 +18,7 @@ from scaigrid.control.visibility import Visibility
 from scaigrid.errors import Level
 from scaigrid.identity import Claims
 from scaigrid.ids import declared_id
-from scaigrid.limiter import Bucket, Take
 from scaigrid.roles import WIDTH, Reach
-
-REQUESTS_PER_MINUTE: Mapping[Level, int] = {"key": 60, "user": 120, "tenant": 1000, "partner": 5000}
-"""The published defaults (money, section 2)."""
 
 
 class Principals(Mapping[bytes, Principal]):
@@ -101,9 +98,15 @@ class Principals(Mapping[bytes, Principal]):
             suspended=tenant.suspended or partner.suspended,
             subjects=subjects,
             groups=groups,
+            keeps_bodies=tenant.keep_bodies,
             hidden=frozenset() if standing.reach == "platform" else self._visibility.hidden(subjects),
-            windows=tuple(take for level, party in parties.items() for take in _windows(level, party, limits[level])),
-            funds=tuple(fund for level, party in parties.items() for fund in self._funds_of(level, party)),
+            windows=tuple(
+                take for level, party in parties.items() for take in request_takes(level, party.id, limits[level])
+            ),
+            token_windows=tuple(
+                bucket for level, party in parties.items() for bucket in token_buckets(level, party.id, limits[level])
+            ),
+            funds=tuple(self._funds_of((user_id, *groups, user.tenant_id, tenant.partner_id))),
         )
 
     def _of_key(self, digest: bytes, key_id: str, key: docs.ApiKey) -> Principal:
@@ -121,12 +124,14 @@ class Principals(Mapping[bytes, Principal]):
             scopes=None if key.scopes is None else frozenset(key.scopes),
             models=None if key.models is None else frozenset(key.models),
             addresses=None if key.addresses is None else tuple(ip_network(text) for text in key.addresses),
-            windows=(*_windows("key", party, key.limits), *principal.windows),
-            funds=(*self._funds_of("key", party), *principal.funds),
+            windows=(*request_takes("key", key_id, key.limits), *principal.windows),
+            token_windows=(*token_buckets("key", key_id, key.limits), *principal.token_windows),
+            funds=(*self._funds_of((key_id,)), *principal.funds),
         )
 
-    def _funds_of(self, level: Level, party: Party) -> Iterable[Fund]:
-        return (fund for fund in self._funds.get(party.id, ()) if fund.level == level)
+    def _funds_of(self, ids: Iterable[str]) -> Iterable[Fund]:
+        # A model's slug could be anybody's id.
+        return (fund for id_ in ids for fund in self._funds.get(id_, ()) if fund.level != "model")
 
     # -- indexes, each made at its first use -------------------------------------------------------------------------
 
@@ -145,11 +150,3 @@ class Principals(Mapping[bytes, Principal]):
 
 def _party(id_: str, name: str, display_name: str | None = None) -> Party:
     return Party(id_, name, display_name or name)
-
-
-def _windows(level: Level, party: Party, limits: Limits) -> Iterable[Take]:
-    limit = limits.requests_per_minute
-    if limit is msgspec.UNSET:
-        limit = REQUESTS_PER_MINUTE[level]
-    if limit is not None:
-        yield Take(Bucket(key=f"limit:requests:60:{party.id}", level=level, kind="requests", limit=limit), 1)

@@ -4,11 +4,13 @@ The file is judged by its own words in `config/references.py`, with lines; here 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, cast
 
 from scaigrid import roles
 from scaigrid.adapter import Adapter
 from scaigrid.config.connection import connection_faults
+from scaigrid.config.terms import Limits
 from scaigrid.control import documents as docs
 from scaigrid.control.declared import route_id
 from scaigrid.control.kinds import KINDS
@@ -74,6 +76,7 @@ def _party(resource: Resource, state: State, _: Adapters) -> Iterator[Detail]:
     if before is not None and before.name != resource.name:
         for model in _own_models(before, state)[:_MOST_NAMED]:
             yield Detail("slug", f"stands in the slug of the model {model.name}, which would be nobody's")
+    yield from _limits(cast("docs.Partner | docs.Tenant", resource.document).limits, state)
 
 
 def _user(resource: Resource, state: State, _: Adapters) -> Iterator[Detail]:
@@ -85,6 +88,7 @@ def _user(resource: Resource, state: State, _: Adapters) -> Iterator[Detail]:
         for id_ in state.users_known_as(user.external_id):
             if id_ != resource.id:
                 yield Detail("external_id", "belongs to another user")
+    yield from _limits(user.limits, state)
 
 
 def _group(resource: Resource, state: State, _: Adapters) -> Iterator[Detail]:
@@ -125,8 +129,9 @@ def _key(resource: Resource, state: State, _: Adapters) -> Iterator[Detail]:
     for place, slug in enumerate(key.models or ()):
         if state.named("model", slug) is None:
             yield Detail(f"models[{place}]", "there is no such model")
+    yield from _limits(key.limits, state)
     budget = key.budget
-    if budget is not None and (budget.cost_limit is not None or budget.token_limit is not None):
+    if budget is not None and budget.needs_bounds:
         for fault in _unbounded(state):
             yield Detail(f"budget.{fault.field}", fault.message)
 
@@ -157,9 +162,11 @@ def _model(resource: Resource, state: State, adapters: Adapters) -> Iterator[Det
     model = cast("docs.Model", resource.document)
     if (model.prices is None) == (model.unpriced is None):
         yield Detail("prices", "give `prices`, or say `unpriced`: free or refuse")
-    bounding = model.modality is Modality.CHAT and model.max_output_tokens is None
-    if bounding and _bounded(state):
-        yield Detail("max_output_tokens", "is required: a budget can only be kept where answers are bounded")
+    if _boundless(model) and (model.limits.needs_bounds or _bounded(state)):
+        yield Detail(
+            "max_output_tokens",
+            "is required: a budget or a limit on tokens can only be kept where answers are bounded",
+        )
     scope, _, rest = model.name.partition("/")
     if scope in ("tenant", "partner") and "/" in rest and state.named(scope, rest.partition("/")[0]) is None:
         yield Detail("slug", f"there is no {scope} {rest.partition('/')[0]!r}")
@@ -220,27 +227,47 @@ def _access(resource: Resource, _state: State, _: Adapters) -> Iterator[Detail]:
 
 def _budget(resource: Resource, state: State, _: Adapters) -> Iterator[Detail]:
     budget = cast("docs.Budget", resource.document)
-    if budget.cost_limit is not None or budget.token_limit is not None:
+    if budget.needs_bounds:
         yield from _unbounded(state)
 
 
 def _unbounded(state: State) -> Iterator[Detail]:
     """A budget of money or tokens can be kept only where every answer is bounded."""
     for _, model in state.documents(docs.Model):
-        if model.modality is Modality.CHAT and model.max_output_tokens is None:
+        if _boundless(model):
             yield Detail("cost_limit", f"model {model.name} has no max_output_tokens, so no budget can be kept")
             return
 
 
+def limit_faults(limits: Limits, models: Iterable[docs.Model]) -> Iterator[Detail]:
+    """A limit on tokens can be kept only where every answer of the models that count is bounded."""
+    if limits.needs_bounds:
+        field = "tokens_per_day" if limits.tokens_per_minute is None else "tokens_per_minute"
+        for model in models:
+            if _boundless(model):
+                yield Detail(field, f"model {model.name} has no max_output_tokens, so no limit on tokens can be kept")
+                return
+
+
+def _limits(limits: Limits, state: State) -> Iterator[Detail]:
+    for fault in limit_faults(limits, (model for _, model in state.documents(docs.Model))):
+        yield Detail(f"limits.{fault.field}", fault.message)
+
+
+def _boundless(model: docs.Model) -> bool:
+    return model.modality is Modality.CHAT and model.max_output_tokens is None
+
+
 def _bounded(state: State) -> bool:
-    """Whether a budget exists that needs bounds."""
-    budgets: Iterable[docs.Budget | docs.Amounts | None] = [
-        *(budget for _, budget in state.documents(docs.Budget)),
-        *(key.budget for _, key in state.documents(docs.ApiKey)),
-    ]
-    return any(
-        budget is not None and (budget.cost_limit is not None or budget.token_limit is not None) for budget in budgets
+    """Whether a budget or a limit of somebody's exists that needs bounds."""
+    kept: Iterable[docs.Budget | docs.Amounts | Limits | None] = chain(
+        (budget for _, budget in state.documents(docs.Budget)),
+        (one for _, key in state.documents(docs.ApiKey) for one in (key.budget, key.limits)),
+        (partner.limits for _, partner in state.documents(docs.Partner)),
+        (tenant.limits for _, tenant in state.documents(docs.Tenant)),
+        (user.limits for _, user in state.documents(docs.User)),
     )
+    return any(one is not None and one.needs_bounds for one in kept)
 
 
 _JUDGES: Mapping[str, Callable[[Resource, State, Any], Iterator[Detail]]] = {

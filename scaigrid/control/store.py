@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from scaigrid.clock import Clock
+from scaigrid.control import price_history
 from scaigrid.control.codec import Codec
 from scaigrid.control.listening import CHANNEL, listen
 from scaigrid.control.resource import Resource
@@ -111,6 +112,13 @@ class ControlStore:
             rows = await connection.execute(asked)
             return {row.key_id: row.last_used_at for row in rows}
 
+    async def prices(
+        self, *, kind: price_history.Kind | None, name: str | None, before: int | None, limit: int
+    ) -> Sequence[price_history.Priced]:
+        """The prices that were in force (see `price_history.versions`)."""
+        async with self._reading() as connection:
+            return await price_history.versions(connection, kind=kind, name=name, before=before, limit=limit)
+
     async def used(self, times: dict[str, float]) -> None:
         """Keeps the latest time of each key."""
         dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
@@ -180,6 +188,8 @@ class Change:
         """Of everything that is changed here."""
         self._put: dict[str, Resource] = {}
         self._gone: dict[str, Resource] = {}
+        self._before: dict[str, Resource | None] = {}
+        """What was changed, as it was before the change."""
         self._hash: str | None = None
         self._last: list[Callable[[], None]] = []
 
@@ -206,6 +216,7 @@ class Change:
     def _stamped(self, resource: Resource) -> Resource:
         """As it will be kept: changed here and now, made when the one of that id was."""
         before = self.state.get(resource.kind, resource.id)
+        self._before.setdefault(resource.id, before)
         return msgspec.structs.replace(
             resource,
             revision=self.epoch,
@@ -238,6 +249,7 @@ class Change:
                 .where(resources.c.id.in_(piece))
                 .values(deleted=True, name=None, document="{}", revision=self.epoch, updated_at=self.now)
             )
+        await price_history.note(connection, ((self._before.get(id_), one) for id_, one in self._put.items()))
         for piece in _pieces(list(self._put)):
             await connection.execute(delete(resources).where(resources.c.id.in_(piece)))
         # When all of them are out: two may have changed names.

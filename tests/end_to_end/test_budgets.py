@@ -1,4 +1,7 @@
-"""A hard budget is hard: it stops exactly, what it refuses is free, and a restart forgets nothing."""
+"""A hard budget is hard: it stops exactly, what it refuses is free, and a restart forgets nothing.
+
+So of every scope; and what a budget does at its limit is what was declared: refuse, tell, or let few pass.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +13,7 @@ import pytest
 
 from scaigrid.ids import declared_id
 from tests.harness.behaviours import Then, answer, completion, openai_frames, stream
+from tests.harness.eventually import eventually
 from tests.harness.gateway import Gateway, Row
 from tests.harness.lanes import CHAT_URL, UNLIMITED, chat, http_client, secret
 from tests.harness.provider import Endpoint, Provider
@@ -43,26 +47,55 @@ PURSES: Final[Mapping[str, Mapping[str, Any]]] = {
     "kept": {"request_limit": 5, "cost_limit": 1},
 }
 """Budgets by the name of the one user whom each binds."""
+TOLD: Final[Mapping[str, Mapping[str, Any]]] = {
+    "notified": {"request_limit": 2, "hard_action": "notify"},
+    "throttled": {"request_limit": 2, "hard_action": "throttle", "throttle_per_minute": 2},
+    "warned": {"cost_limit": 30 * COST / NANO, "soft_limit_pct": 0.5},
+    "billed": {"cost_limit": 0.01},
+}
+"""Likewise, of budgets that do more than refuse, or are told more than they allow."""
+SCOPES: Final[Mapping[str, str]] = {
+    "partner": "reseller",
+    "tenant": "bounded",
+    "user": "of-user",
+    "group": "team",
+    "key": "of-key",
+    "model": "dear",
+}
+"""Whom a budget of each scope binds. Its caller is the user `of-` the scope."""
+HOMES: Final[Mapping[str, str]] = {"of-partner": "resold", "of-tenant": "bounded"}
+"""The tenants of callers who are not in the one that there always is."""
+MODEL: Final[Mapping[str, Any]] = {
+    "context_window": 4_000,
+    "max_output_tokens": 400,
+    "prices": {"input": INPUT, "output": OUTPUT},
+    "route": {"targets": [{"backend": "b"}]},
+}
 
 
 def config(endpoint: Endpoint) -> dict[str, Any]:
-    names = (*PURSES, "unbound")
+    names = (*PURSES, *TOLD, *(f"of-{scope}" for scope in SCOPES), "in-team", "unbound")
+    purses = {**PURSES, **TOLD}
     return {
-        "partners": {"default": {"limits": UNLIMITED}},
-        "tenants": {"default": {"limits": UNLIMITED}},
-        "users": {name: {"limits": UNLIMITED} for name in names},
+        "partners": {"default": {"limits": UNLIMITED}, "reseller": {"limits": UNLIMITED}},
+        "tenants": {
+            "default": {"limits": UNLIMITED},
+            "bounded": {"limits": UNLIMITED},
+            "resold": {"partner": "reseller", "limits": UNLIMITED},
+        },
+        "users": {name: {"tenant": HOMES.get(name, "default"), "limits": UNLIMITED} for name in names},
+        "groups": {"team": {"users": ["of-group", "in-team"]}},
         "keys": {name: {"user": name, "key": secret(f"purse-{name}"), "limits": UNLIMITED} for name in names},
         "providers": {"p": {"type": "openai", "base_url": endpoint.url, "api_key": "provider-key"}},
         "backends": {"b": {"provider": "p", "model": "m", "cost": {"input": 1, "output": 5}}},
-        "models": {
-            "m": {
-                "context_window": 4_000,
-                "max_output_tokens": 400,
-                "prices": {"input": INPUT, "output": OUTPUT},
-                "route": {"targets": [{"backend": "b"}]},
-            }
+        "models": {"m": MODEL, "dear": MODEL},
+        "budgets": {
+            **{name: {"scope": "user", "of": name, "period": "total", **purse} for name, purse in purses.items()},
+            **{
+                f"by-{scope}": {"scope": scope, "of": of, "period": "total", "request_limit": 2}
+                for scope, of in SCOPES.items()
+            },
         },
-        "budgets": {name: {"scope": "user", "of": name, "period": "total", **purse} for name, purse in PURSES.items()},
     }
 
 
@@ -180,3 +213,100 @@ def test_a_gateway_that_starts_again_has_forgotten_nothing(start: Start, endpoin
     assert spent(again, "kept") == 3 * COST
     with caller(again, "kept") as client:
         assert [ask(client).status_code for _ in range(4)] == [200, 200, 429, 429]
+
+
+def budget(client: httpx.Client, name: str) -> dict[str, Any]:
+    """A budget of the caller, as the API shows it."""
+    items = client.get("/v1/accounting/budgets").json()["data"]["items"]
+    found: dict[str, Any] = next(item for item in items if item["name"] == name)
+    return found
+
+
+def told(gateway: Gateway, name: str) -> Counter[str]:
+    """How often the log tells of each threshold of a budget."""
+    return Counter(line["event"] for line in gateway.lines() if line.get("name") == name)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_budget_of_every_scope_stops_and_says_which(gateway: Gateway, endpoint: Endpoint, scope: str) -> None:
+    with caller(gateway, f"of-{scope}") as client:
+        answers = [ask(client, model="dear" if scope == "model" else "m") for _ in range(3)]
+    assert [got.status_code for got in answers] == [200, 200, 429]
+    refused = answers[-1].json()["error"]
+    assert (refused["code"], refused["level"]) == ("BUDGET_EXCEEDED", scope)
+    assert f"'by-{scope}' of the {scope}" in refused["message"]
+    assert (answers[-1].headers["x-should-retry"], answers[-1].headers.get("retry-after")) == ("false", None)
+
+
+def test_all_members_of_a_group_count_against_its_budget(gateway: Gateway, endpoint: Endpoint) -> None:
+    """Also after another one has used it up; whoever is not in it goes on."""
+    with caller(gateway, "of-group") as one, caller(gateway, "in-team") as another, caller(gateway, "unbound") as other:
+        while ask(one).status_code == 200:
+            pass
+        assert (ask(another).status_code, ask(other).status_code) == (429, 200)
+
+
+def test_a_budget_that_notifies_lets_everything_pass_and_tells_once(gateway: Gateway, endpoint: Endpoint) -> None:
+    with caller(gateway, "notified") as client:
+        assert [ask(client).status_code for _ in range(5)] == [200] * 5
+        shown = budget(client, "notified")
+    assert (shown["state"], shown["usage"]["requests"], shown["hard_action"]) == ("exhausted", 5, "notify")
+    once = Counter(budget_soft_limit_reached=1, budget_hard_limit_reached=1)
+    eventually(lambda: told(gateway, "notified") == once, "both limits are told, once")
+
+
+def test_a_budget_that_throttles_lets_few_pass(gateway: Gateway, endpoint: Endpoint) -> None:
+    with caller(gateway, "throttled") as client:
+        answers = [ask(client) for _ in range(6)]
+        shown = budget(client, "throttled")
+    assert [got.status_code for got in answers] == [200] * 4 + [429] * 2
+    refused = answers[-1].json()["error"]
+    assert (refused["code"], refused["level"]) == ("RATE_LIMITED", "user")
+    assert "'throttled'" in refused["message"]
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+    assert (shown["state"], shown["usage"]["requests"]) == ("throttled", 4)
+
+
+def test_of_thirty_calls_at_once_one_tells_that_the_soft_limit_is_reached(gateway: Gateway, endpoint: Endpoint) -> None:
+    def one(_: int) -> int:
+        with caller(gateway, "warned") as client:
+            return ask(client).status_code
+
+    with ThreadPoolExecutor(30) as pool:
+        served = Counter(pool.map(one, range(30)))[200]
+    with caller(gateway, "warned") as client:
+        while ask(client).status_code == 200:
+            served += 1
+        shown = budget(client, "warned")
+    assert shown["state"] == "soft_limit_reached"
+    assert shown["usage"]["reserved"]["cost"] == "0"
+    assert served * COST >= 15 * COST
+    eventually(lambda: told(gateway, "warned") == Counter(budget_soft_limit_reached=1), "the soft limit is told, once")
+    metrics = gateway.metrics()
+    assert metrics.value("scaigrid_budget_thresholds_total", budget="warned", threshold="soft") == 1
+
+
+def test_what_a_provider_bills_beyond_its_bound_counts_and_the_next_call_is_refused(
+    gateway: Gateway, endpoint: Endpoint
+) -> None:
+    endpoint.then(answer(completion(tokens=(100, 10_000))))
+    with caller(gateway, "billed") as client:
+        assert [ask(client).status_code for _ in range(2)] == [200, 429]
+        shown = budget(client, "billed")
+    billed = 100 * INPUT * 1000 + 10_000 * OUTPUT * 1000
+    assert billed > 10_000_000
+    assert (shown["usage"]["cost"], shown["usage"]["remaining"]["cost"]) == ("0.1002", "0")
+    assert shown["state"] == "exhausted"
+    (row,) = usage(gateway, "billed", 1)
+    assert row["cost"] == billed == spent(gateway, "billed")
+
+
+def test_a_group_s_budget_is_as_hard_after_a_restart(start: Start, endpoint: Endpoint) -> None:
+    made = config(endpoint)
+    gateway = start(made)
+    with caller(gateway, "of-group") as one:
+        assert ask(one).status_code == 200
+    gateway.kill_group()
+    again = start({**made, "server": {"data_dir": str(gateway.data)}}, directory="again")
+    with caller(again, "in-team") as another:
+        assert [ask(another).status_code for _ in range(2)] == [200, 429]

@@ -125,6 +125,10 @@ usages: st.SearchStrategy[Usage] = st.builds(
     cache_write_1h=_TOKENS,
     output=_TOKENS,
     reasoning=_TOKENS,
+    audio_input=_TOKENS,
+    audio_output=_TOKENS,
+    image_input=_TOKENS,
+    image_output=_TOKENS,
 )
 
 

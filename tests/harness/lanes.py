@@ -38,7 +38,8 @@ class Lane:
 
     Models, each by its last word: `openai` and `anthropic` have one backend of that type, `two` an OpenAI one and
     then another, `mixed` an OpenAI one and then an Anthropic one, `hasty` is `two` with short deadlines, `hurried` has
-    little time in all, `free` costs nothing, `unpriced` and `disabled` answer nobody, `embed` makes vectors.
+    little time in all, `drained` and `drained-anthropic` are read on when a client leaves, `free` costs nothing,
+    `unpriced` and `disabled` answer nobody, `embed` makes vectors.
     """
 
     def __init__(self, name: str, provider: Provider) -> None:
@@ -84,6 +85,8 @@ class Lane:
             "mixed": {**LIMITED, "route": self._route("first", "anthropic")},
             "hasty": {**LIMITED, "route": {**self._route("first", "second"), "deadlines": HASTY}},
             "hurried": {**LIMITED, "route": {**self._route("first"), "deadlines": IN_A_HURRY}},
+            "drained": {**LIMITED, "on_disconnect": "drain", "route": self._route("first")},
+            "drained-anthropic": {**LIMITED, "on_disconnect": "drain", "route": self._route("anthropic")},
             "free": {"unpriced": "free", "max_output_tokens": 1_000, "route": self._route("first")},
             "unpriced": {"unpriced": "refuse", "max_output_tokens": 1_000, "route": self._route("first")},
             "disabled": {**LIMITED, "status": "disabled", "route": self._route("first")},

@@ -14,7 +14,7 @@ from scaigrid.control.compile import compile_snapshot
 from scaigrid.dialects import DIALECTS
 from scaigrid.errors import Code, GatewayError
 from scaigrid.health import Health
-from scaigrid.ledger.records import AuditRow, Record, UsageRow
+from scaigrid.ledger.records import AuditRow, Record, Settling, UsageRow
 from scaigrid.log import LineSink
 from scaigrid.middleware import Services
 from scaigrid.secrets import decode_secret
@@ -70,7 +70,8 @@ class Kept:
 
     @property
     def usage(self) -> list[UsageRow]:
-        return [record for record in self.records if isinstance(record, UsageRow)]
+        records = [record.row if isinstance(record, Settling) else record for record in self.records]
+        return [record for record in records if isinstance(record, UsageRow)]
 
     @property
     def audit(self) -> list[AuditRow]:
@@ -132,6 +133,7 @@ class Parts:
     async def taken(self) -> list[tuple[int, int]]:
         """What the limiter holds of each limit and budget of the first key: spent, and reserved."""
         now = self.clock.now()
-        buckets = [take.bucket for take in self.principal.windows]
+        buckets = [take.bucket for take in (*self.principal.windows, *self.model.windows)]
+        buckets += [*self.principal.token_windows, *self.model.token_windows]
         buckets += [fund.at(now) for fund in (*self.principal.funds, *self.model.funds)]
         return list((await self.limiter.spent(buckets)).values())

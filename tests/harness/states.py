@@ -3,18 +3,19 @@
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from string import printable
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from hypothesis import strategies as st
 
 from scaigrid.config.entities import Origin
-from scaigrid.config.terms import Cost, Deadlines, Limits, Prices, RoleName
+from scaigrid.config.terms import Cost, Deadlines, HardAction, Limits, Prices, PriceTier, RoleName
 from scaigrid.control import documents as docs
 from scaigrid.control.declared import route_id
 from scaigrid.control.kinds import KINDS
 from scaigrid.control.resource import Resource
 from scaigrid.control.state import State
 from scaigrid.ids import declared_id
+from scaigrid.limiter import OnStoreFailure
 from scaigrid.secrets import Secret
 from scaigrid.types import Modality
 
@@ -93,10 +94,20 @@ _PRICES = st.one_of(
     st.sampled_from([Decimal(0), Decimal("1E+3"), Decimal("0.10"), Decimal("1E-7")]),
 )
 _COUNTS = st.integers(0, 2**53)
+_ACTIONS: Final[tuple[HardAction, ...]] = ("block", "notify", "throttle")
+_ON_STORE_FAILURE: Final[tuple[OnStoreFailure, ...]] = ("deny", "allow", "allow_bounded")
 _SECONDS = st.floats(0.001, 86_400)
 _LIMITS = st.one_of(
-    st.just(Limits()), st.builds(Limits, requests_per_minute=st.one_of(st.none(), st.integers(0, 2**53)))
+    st.just(Limits()),
+    st.builds(Limits, requests_per_minute=st.one_of(st.none(), _COUNTS)),
+    st.builds(
+        Limits,
+        requests_per_day=st.one_of(st.none(), _COUNTS),
+        concurrent_requests=st.one_of(st.none(), _COUNTS),
+        on_store_failure=st.sampled_from(["deny", "allow", "allow_bounded"]),
+    ),
 )
+"""None on tokens: those need models that are bounded."""
 _ROLES: Final[tuple[RoleName, ...]] = ("tenant_viewer", "tenant_user", "tenant_admin")
 _PERMISSIONS = st.lists(st.sampled_from(["models:list", "models:use", "users:manage"]), unique=True).map(tuple)
 _OF_MODULES = st.lists(st.sampled_from(["rag:docs:read", "rag:docs:write"]), unique=True).map(tuple)
@@ -126,7 +137,8 @@ _CUSTOM_OPTIONS = st.fixed_dictionaries(
     {}, optional={"responses": st.booleans(), "output_field": st.just("max_completion_tokens")}
 )
 _MAYBE = st.one_of(st.none(), TEXTS)
-_Subject = Literal["partner", "tenant", "user", "key", "model"]
+_C = TypeVar("_C", bound=Cost)
+_Subject = Literal["partner", "tenant", "user", "group", "key", "model"]
 _SPLIT: Final[tuple[Origin, Origin]] = ("config", "api")
 
 
@@ -255,12 +267,32 @@ def _routing(world: _World, *, bounded: bool) -> None:
             provider_id=world.one(world.ids("provider")),
             model=draw(TEXTS),
             api_key=draw(st.one_of(st.none(), _SECRETS)),
-            cost=draw(st.builds(Cost, input=_PRICES, cache_write=st.one_of(st.none(), _PRICES))),
+            cost=draw(_charged(Cost)),
             granted_to=parties,
         )
         world.add("backend", backend)
     for _ in world.rounds(3):
         _model(world, bounded=bounded)
+
+
+def _charged(kind: type[_C]) -> st.SearchStrategy[_C]:
+    """Prices or a cost, some classes of it said, some left out, some apart for large requests."""
+    maybe = st.one_of(st.none(), _PRICES)
+    tiers = st.lists(st.integers(1, 2**40), unique=True, max_size=2).flatmap(
+        lambda above: st.tuples(
+            *(st.builds(PriceTier, above=st.just(one), input=maybe, output_image=maybe) for one in sorted(above))
+        )
+    )
+    return st.builds(
+        kind,
+        input=_PRICES,
+        output=_PRICES,
+        cache_write=maybe,
+        input_audio=maybe,
+        image=_PRICES,
+        request=_PRICES,
+        tiers=tiers,
+    )
 
 
 def _model(world: _World, *, bounded: bool) -> None:
@@ -273,7 +305,9 @@ def _model(world: _World, *, bounded: bool) -> None:
         display_name=draw(_MAYBE),
         access=draw(st.sampled_from(["all", "granted"])),
         max_output_tokens=draw(least if bounded else st.one_of(st.none(), least)),
-        prices=draw(st.builds(Prices, input=_PRICES, output=_PRICES, request=_PRICES)) if priced else None,
+        max_image_tokens=draw(st.one_of(st.none(), least)),
+        limits=draw(_LIMITS),
+        prices=draw(_charged(Prices)) if priced else None,
         unpriced=None if priced else "free",
         default_params=draw(st.dictionaries(TEXTS, _JSON, max_size=3)),
         system_prompt=draw(_MAYBE),
@@ -317,7 +351,13 @@ def _keys(world: _World) -> None:
     draw = world.draw
     slugs = [one.name for one in world.resources if one.kind == "model"]
     for number in world.rounds(3):
-        amounts = docs.Amounts(period="monthly", timezone="Europe/Amsterdam", request_limit=draw(_COUNTS))
+        amounts = docs.Amounts(
+            period="monthly",
+            timezone="Europe/Amsterdam",
+            request_limit=draw(_COUNTS),
+            hard_action=draw(st.sampled_from(_ACTIONS)),
+            soft_limit_pct=draw(st.sampled_from([None, Decimal("0.8"), Decimal("0.25")])),
+        )
         key = docs.ApiKey(
             name=draw(NAMES),
             user_id=world.one(world.ids("user")),
@@ -336,7 +376,7 @@ def _keys(world: _World) -> None:
 
 def _budgets(world: _World, *, bounded: bool) -> None:
     draw = world.draw
-    scopes: tuple[_Subject, ...] = ("partner", "tenant", "user", "key", "model")
+    scopes: tuple[_Subject, ...] = ("partner", "tenant", "user", "group", "key", "model")
     for _ in world.rounds(2):
         scope = draw(st.sampled_from(scopes))
         subjects = world.ids("api_key" if scope == "key" else scope)
@@ -348,5 +388,9 @@ def _budgets(world: _World, *, bounded: bool) -> None:
                 period="weekly",
                 cost_limit=draw(_AMOUNTS) if bounded else None,
                 request_limit=draw(_COUNTS),
+                hard_action=draw(st.sampled_from(_ACTIONS)),
+                soft_limit_pct=draw(st.one_of(st.none(), st.decimals(Decimal("0.001"), 1, places=3))),
+                throttle_per_minute=draw(st.integers(1, 2**53)),
+                on_store_failure=draw(st.sampled_from(_ON_STORE_FAILURE)),
             )
             world.add("budget", budget)

@@ -11,7 +11,17 @@ from tests.harness.compatibility import Break, breaks
 CURRENT = ROOT / "docs" / "openapi.json"
 RELEASED = ROOT / "docs" / "released" / "openapi.json"
 
-ACCEPTED: dict[Break, str] = {}
+_BUDGETS = "/v1/accounting/budgets"
+_GROUPS = "budgets of groups were promised from the start; only who makes one reads of one, and the set is open by now"
+
+ACCEPTED: dict[Break, str] = {
+    Break(f"GET {_BUDGETS} 200.data.items[].scope", "'group' is new"): _GROUPS,
+    Break(f"POST {_BUDGETS} 201.data.scope", "'group' is new"): _GROUPS,
+    **{
+        Break(f"{method} {_BUDGETS}/{{id}} 200.data.scope", "'group' is new"): _GROUPS
+        for method in ("GET", "PATCH", "PUT")
+    },
+}
 """Breaks that were decided on, each with its reason; emptied at the next release."""
 
 

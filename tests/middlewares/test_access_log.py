@@ -44,7 +44,7 @@ def served(parts: Parts, *, failed_first: bool = False, stream: bool = False) ->
         found.attempts.append(Attempt(backend=two, started=found.started))
         found.first_byte = parts.clock.monotonic()
         found.upstream_seconds = 0.21
-        found.usage = Usage(input=10, cache_read=5, output=7)
+        found.usage = Usage(input=8, cache_read=5, audio_input=2, output=6, audio_output=1)
         found.usage_source = "provider"
         found.cost = 150_000
         parts.clock.advance(0.5)

@@ -1,5 +1,7 @@
 import json
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -11,9 +13,12 @@ from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Attempt, Exchange
 from scaigrid.types import Usage
 from tests.harness.asgi import Request
+from tests.harness.eventually import becomes
 from tests.harness.services import MODEL, Parts
-from tests.middlewares.bare import CHAT, Bare, called, exchange, identified
+from tests.middlewares.bare import CHAT, NATIVE_CHAT, Bare, called, exchange, identified
 
+ZoneInfo("Europe/Amsterdam")
+"""Read from the disk here, where no loop runs."""
 ADDED = 1024
 """Tokens that providers add by themselves, at most."""
 INPUT, OUTPUT = 3_000, 15_000
@@ -27,6 +32,7 @@ PICTURE = {"role": "user", "content": [{"type": "image_url", "image_url": {"url"
 def budgeted(scope: str = "user", of: str = "ann", *, model: dict[str, Any] | None = None, **limits: Any) -> Parts:
     """A caller with one budget of these limits."""
     return Parts(
+        groups={"team": {"users": ["ann"]}},
         budgets={"hard": {"scope": scope, "of": of, "period": "daily", **limits}},
         models={"acme/chat": {**MODEL, **(model or {})}},
     )
@@ -247,6 +253,16 @@ async def test_what_has_no_price_is_reserved_by_its_tokens_alone() -> None:
     assert amount == 0
 
 
+@pytest.mark.parametrize("limits", [{"cost_limit": 1}, {"token_limit": 5}], ids=str)
+async def test_a_budget_that_notifies_asks_for_no_bound(limits: dict[str, Any]) -> None:
+    """Nothing is refused for its sake, so nothing has to be known ahead; what is used counts all the same."""
+    parts = budgeted(**limits, hard_action="notify", model={"context_window": None, "max_output_tokens": None})
+    call = Call(parts, answering(parts, usage=Usage(input=30, output=12), cost=42), messages=[PICTURE])
+    found = await call.made()
+    assert (call.request.status, found.output_bound) == (200, None)
+    assert await fund(parts) == (42, 0)
+
+
 # -- what is sent along ----------------------------------------------------------------------------------------------
 
 
@@ -323,6 +339,59 @@ async def test_what_was_used_beyond_the_worst_case_counts_all_the_same() -> None
     assert again.request.code == "BUDGET_EXCEEDED"
 
 
+async def served_or_not(parts: Parts) -> int:
+    call = Call(parts, answering(parts))
+    await call.made()
+    return call.request.status
+
+
+@pytest.mark.parametrize(
+    ("period", "until", "ends"),
+    [
+        # All of these periods hold Friday, 15 January 2027, 09:00 in Amsterdam, an hour ahead of UTC.
+        ("daily", "2027-01-15T22:59:59+00:00", True),
+        ("weekly", "2027-01-17T22:59:59+00:00", True),
+        ("monthly", "2027-01-31T22:59:59+00:00", True),
+        ("total", "2099-12-31T22:59:59+00:00", False),
+    ],
+)
+async def test_a_period_lasts_to_midnight_in_its_own_time_zone(period: str, until: str, ends: bool) -> None:
+    parts = budgeted(request_limit=1, period=period, timezone="Europe/Amsterdam")
+    assert [await served_or_not(parts) for _ in range(2)] == [200, 429]
+    parts.clock.advance(datetime.fromisoformat(until).timestamp() - parts.clock.now())
+    assert await served_or_not(parts) == 429
+    parts.clock.advance(1)
+    assert [await served_or_not(parts) for _ in range(2)] == ([200, 429] if ends else [429, 429])
+
+
+async def test_a_clock_that_is_set_back_over_midnight_finds_what_was_spent_before_it() -> None:
+    """The earlier period is in force again, with all that was spent in it, and what the later one spent stays there."""
+    parts = budgeted(request_limit=2)
+    midnight = 1_800_057_600.0
+    parts.clock.wall = midnight - 1
+    assert await served_or_not(parts) == 200
+    parts.clock.wall = midnight + 1
+    assert [await served_or_not(parts) for _ in range(3)] == [200, 200, 429]
+    parts.clock.wall = midnight - 1
+    assert [await served_or_not(parts) for _ in range(2)] == [200, 429]
+    parts.clock.wall = midnight + 1
+    assert await served_or_not(parts) == 429
+
+
+async def test_a_call_over_midnight_is_spent_in_the_period_in_which_it_began() -> None:
+    parts = budgeted(request_limit=1)
+    held = Held(parts)
+    call = Call(parts, held)
+    running = call.request.start(call.app)
+    await becomes(lambda: held.inside, "the call is inside")
+    before = parts.snapshot.funds[0].at(parts.clock.now())
+    parts.clock.advance(86_400)
+    held.bare.open()
+    await running
+    after = parts.snapshot.funds[0].at(parts.clock.now())
+    assert dict(await parts.limiter.spent([before, after])) == {before.key: (1, 0), after.key: (0, 0)}
+
+
 async def test_a_budget_begins_anew_with_its_period() -> None:
     parts = budgeted(request_limit=1)
     for expected in (200, 429):
@@ -340,7 +409,14 @@ async def test_a_budget_begins_anew_with_its_period() -> None:
 
 @pytest.mark.parametrize(
     ("scope", "of"),
-    [("key", "ann"), ("user", "ann"), ("tenant", "default"), ("partner", "default"), ("model", "acme/chat")],
+    [
+        ("key", "ann"),
+        ("user", "ann"),
+        ("group", "team"),
+        ("tenant", "default"),
+        ("partner", "default"),
+        ("model", "acme/chat"),
+    ],
 )
 async def test_a_budget_of_each_level_refuses_and_is_named(scope: str, of: str) -> None:
     parts = budgeted(scope, of, request_limit=0)
@@ -350,6 +426,50 @@ async def test_a_budget_of_each_level_refuses_and_is_named(scope: str, of: str) 
     assert (request.status, request.code) == (429, "BUDGET_EXCEEDED")
     assert f"requests budget 'hard' of the {scope}" in request.json["error"]["message"]
     assert (request.header("x-should-retry"), request.header("retry-after")) == ("false", None)
+
+
+async def test_a_budget_of_a_group_counts_the_calls_of_its_members() -> None:
+    users: dict[str, Any] = {"ann": {}, "bob": {}, "eve": {}}
+    parts = Parts(
+        users=users,
+        keys={name: {"user": name, "sha256": f"{place:064x}"} for place, name in enumerate(users)},
+        groups={"team": {"users": ["ann", "bob"]}},
+        budgets={"hard": {"scope": "group", "of": "team", "period": "daily", "request_limit": 2}},
+    )
+    answers: dict[str, list[int]] = {}
+    for name in ("ann", "bob", "eve", "ann", "bob", "eve"):
+        principal = next(one for one in parts.snapshot.keys.values() if one.user.name == name)
+        request = Request(CHAT)
+
+        async def decoded(scope: Scope, receive: Receive, send: Send) -> None:
+            called(scope["scaigrid.exchange"])
+            await Budget(answering(parts), BudgetConfig(), parts.services)(scope, receive, send)
+
+        await request.through(Errors(identified(decoded, parts, principal), ErrorsConfig(), parts.services))
+        answers.setdefault(name, []).append(request.status)
+    assert answers == {"ann": [200, 429], "bob": [200, 429], "eve": [200, 200]}
+
+
+@pytest.mark.parametrize("path", [CHAT, NATIVE_CHAT, "/anthropic/v1/messages", "/oai/v1/responses"])
+async def test_no_dialect_invites_a_repeat_of_what_a_budget_refuses(path: str) -> None:
+    """The public SDKs repeat every 429 by themselves, unless they are told not to."""
+    parts = budgeted(request_limit=0)
+    request = Request(path)
+
+    async def refused(scope: Scope, receive: Receive, send: Send) -> None:
+        found = exchange(request)
+        body = {"model": "acme/chat", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+        if path.endswith("responses"):
+            body = {"model": "acme/chat", "input": "Hi"}
+        found.call = found.dialect.decode(path, json.dumps(body).encode())
+        found.model = found.snapshot.models["acme/chat"]
+        await Budget(answering(parts), BudgetConfig(), parts.services)(scope, receive, send)
+
+    await request.through(Errors(identified(refused, parts), ErrorsConfig(), parts.services))
+    assert (request.status, request.header("x-should-retry"), request.header("retry-after")) == (429, "false", None)
+    message = request.json["error"]["message"]
+    assert "requests budget 'hard' of the user" in message
+    assert "its next period begins at 2027-01-16T00:00:00Z" in message
 
 
 async def test_a_refusal_is_exact_to_the_nano_unit() -> None:

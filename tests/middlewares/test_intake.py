@@ -66,6 +66,21 @@ async def test_a_model_that_there_is_not_is_none_and_for_another_link_to_refuse(
     assert exchange(request).model is None
 
 
+async def test_tags_of_a_header_stand_beside_those_of_the_body_which_win(parts: Parts) -> None:
+    body = BODY[:-1] + b', "metadata": {"team": "blue"}}'
+    headers = {"X-ScaiGrid-Tags": "team=red,ort=K%C3%B6ln"}
+    request = await Request(CHAT, body=body, headers=headers).through(linked(parts))
+    found = exchange(request).call
+    assert found is not None
+    assert (found.tags, found.body) == ({"team": "blue", "ort": "Köln"}, body)
+
+
+async def test_tags_that_cannot_be_read_are_refused(parts: Parts) -> None:
+    request = Request(CHAT, body=BODY, headers={"X-ScaiGrid-Tags": "team"})
+    refused = await refusal(parts, request)
+    assert [detail.field for detail in refused.details] == ["X-ScaiGrid-Tags"]
+
+
 @pytest.mark.parametrize(
     "pieces", [[BODY], CHUNKED, [bytes([byte]) for byte in BODY]], ids=["whole", "chunked", "bytes"]
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal, cast
 
@@ -18,13 +19,14 @@ from scaigrid.api.resources import examples
 from scaigrid.api.resources.users import Id, once
 from scaigrid.api.view import View, missing
 from scaigrid.config.entities import Label, Origin, Permission
-from scaigrid.config.terms import Limits
+from scaigrid.config.terms import HardAction, Limits
 from scaigrid.control import documents as docs
 from scaigrid.control.resource import Resource
 from scaigrid.control.standing import Standings
 from scaigrid.control.visibility import Visibility
 from scaigrid.dialects.shapes import OPEN, AnswerShape, RequestShape
 from scaigrid.errors import Code, Detail, GatewayError
+from scaigrid.limiter import OnStoreFailure
 from scaigrid.periods import Period
 from scaigrid.roles import Reach
 from scaigrid.timestamps import iso
@@ -50,6 +52,14 @@ class KeyBudgetGiven(RequestShape):
     """The most tokens, input and output together."""
     request_limit: Count | None = None
     """The most requests."""
+    hard_action: HardAction = "block"
+    """What happens to a call that could go beyond a limit, as with `/v1/accounting/budgets`."""
+    soft_limit_pct: Annotated[float, Meta(gt=0, le=1)] | None = 0.8
+    """The part of a limit at which a warning is told, once a period. Null: none."""
+    throttle_per_minute: Annotated[int, Meta(ge=1, le=2**53)] = 1
+    """With `throttle` alone: requests in any rolling minute once the limit is reached."""
+    on_store_failure: OnStoreFailure = "deny"
+    """What happens to calls while the store of the counters cannot be reached, as with `/v1/accounting/budgets`."""
 
 
 class ApiKeyGiven(RequestShape):
@@ -90,6 +100,10 @@ class KeyBudgetItem(AnswerShape, kw_only=True):
     """A decimal string."""
     token_limit: int | None
     request_limit: int | None
+    hard_action: Annotated[HardAction, OPEN]
+    soft_limit_pct: float | None
+    throttle_per_minute: int
+    on_store_failure: Annotated[OnStoreFailure, OPEN]
 
 
 class ApiKeyItem(Kept, kw_only=True):
@@ -341,9 +355,18 @@ def _budget(amounts: docs.Amounts) -> KeyBudgetItem:
         cost_limit=money.shown(amounts.cost_limit),
         token_limit=amounts.token_limit,
         request_limit=amounts.request_limit,
+        hard_action=amounts.hard_action,
+        soft_limit_pct=None if amounts.soft_limit_pct is None else float(amounts.soft_limit_pct),
+        throttle_per_minute=amounts.throttle_per_minute,
+        on_store_failure=amounts.on_store_failure,
     )
 
 
 def _amounts(given: KeyBudgetGiven) -> docs.Amounts:
-    values: Mapping[str, Any] = {**msgspec.structs.asdict(given), "cost_limit": money.read(given.cost_limit)}
+    values: Mapping[str, Any] = {
+        **msgspec.structs.asdict(given),
+        "cost_limit": money.read(given.cost_limit),
+        # As it was written: the shortest decimal that is this number.
+        "soft_limit_pct": None if given.soft_limit_pct is None else Decimal(repr(given.soft_limit_pct)),
+    }
     return docs.Amounts(**values)

@@ -106,7 +106,7 @@ class Backends(Collection[BackendGiven, BackendItem]):
         capabilities=("chat", "embed", "stream", "tools"),
         health_status="healthy",
         has_api_key=False,
-        cost=CostItem(input="2.5", output="10", cached_input="1.25", cache_write=None, cache_write_1h=None),
+        cost=cost_item(cost_of(CostGiven(input="2.5", output="10", cached_input="1.25"))),
         granted_to=(examples.id_of("tenant"),),
     )
 

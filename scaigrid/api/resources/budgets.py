@@ -1,40 +1,44 @@
-"""`/v1/accounting/budgets`: hard budgets of partners, tenants, users, keys and models, and what is spent of them."""
+"""`/v1/accounting/budgets`: budgets of partners, tenants, users, groups, keys and models, and what is spent of them."""
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from itertools import count
-from math import inf
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from scaigrid.api import money
+from scaigrid.api.budget_usage import BudgetAmounts, BudgetState, BudgetUsage, Standing, state, usage
 from scaigrid.api.collection import Collection, Kept, PageQuery
 from scaigrid.api.levels import MANAGING, PARTIES, VIEWING, Level, sees, sets
 from scaigrid.api.money import Money
 from scaigrid.api.resources import examples
 from scaigrid.api.view import View, missing
 from scaigrid.config.entities import Label, Origin
+from scaigrid.config.terms import HardAction
 from scaigrid.control import documents as docs
+from scaigrid.control.bounding import bounded_by
 from scaigrid.control.resource import Resource
-from scaigrid.dialects.shapes import OPEN, AnswerShape, RequestShape
+from scaigrid.dialects.shapes import OPEN, RequestShape
 from scaigrid.errors import Code, Detail, GatewayError
-from scaigrid.limiter import Kind
+from scaigrid.limiter import OnStoreFailure
 from scaigrid.periods import Period, bounds
-from scaigrid.pricing import to_decimal
 from scaigrid.timestamps import iso
 from scaigrid.zones import known
 
 Count = Annotated[int, Meta(ge=0, le=2**53)]
+Part = Annotated[float, Meta(gt=0, le=1)]
 
 
 class BudgetGiven(RequestShape, kw_only=True):
     """A budget, as it is sent, with at least one of the three limits."""
 
     scope: Level
-    """Whose calls count. Several budgets on one call all apply. It does not change."""
+    """Whose calls count; of a group, those of all who are in it when they call. Several budgets on one call all apply.
+    It does not change."""
     scope_id: Annotated[str, Meta(min_length=1, max_length=256)]
-    """The id of that partner, tenant, user or key, or the slug of that model. It does not change."""
+    """The id of that partner, tenant, user, group or key, or the slug of that model. It does not change."""
     name: Label | None = None
     """What refusals and metrics call it; no two of one scope_id have the same. Left out: as it was, or after its
     period."""
@@ -48,27 +52,25 @@ class BudgetGiven(RequestShape, kw_only=True):
     """The most tokens, input and output together."""
     request_limit: Count | None = None
     """The most requests."""
-    hard_action: Literal["block"] = "block"
-    """What happens to a call that could overrun it: it is refused with BUDGET_EXCEEDED before it is sent."""
-
-
-class BudgetUsage(AnswerShape, kw_only=True):
-    """What counts in the current period, calls that are still under way apart; null where there is no such limit."""
-
-    period_start: str | None
-    """ISO 8601, UTC; null for a budget that never starts anew."""
-    period_end: str | None
-    """When the next period begins."""
-    cost: str | None
-    """A decimal string."""
-    tokens: int | None
-    requests: int | None
+    hard_action: HardAction = "block"
+    """What happens to a call that could go beyond a limit. `block`: it is refused with BUDGET_EXCEEDED before it is
+    sent. `throttle`: `throttle_per_minute` of them pass, further ones are refused with RATE_LIMITED. `notify`: it
+    passes. Either way it counts, and it is told once a period that the limit is reached."""
+    soft_limit_pct: Part | None = 0.8
+    """The part of a limit at which a warning is told, once a period. Null: none."""
+    throttle_per_minute: Annotated[int, Meta(ge=1, le=2**53)] = 1
+    """With `throttle` alone: requests in any rolling minute once the limit is reached."""
+    on_store_failure: OnStoreFailure = "deny"
+    """What happens to calls while the store of the counters cannot be reached. `deny`: they are refused with
+    STORE_UNAVAILABLE. `allow`: they pass this budget, as they do in any case with `hard_action: notify`.
+    `allow_bounded`: each worker goes on by itself with a share of what was left. What passed counts when the store is
+    back."""
 
 
 class BudgetItem(Kept, kw_only=True):
     """A budget."""
 
-    scope: Level
+    scope: Annotated[Level, OPEN]
     scope_id: str
     name: str
     period: Period
@@ -77,11 +79,18 @@ class BudgetItem(Kept, kw_only=True):
     """A decimal string."""
     token_limit: int | None
     request_limit: int | None
-    hard_action: Annotated[Literal["block"], OPEN]
+    hard_action: Annotated[HardAction, OPEN]
+    soft_limit_pct: float | None
+    throttle_per_minute: int
+    on_store_failure: Annotated[OnStoreFailure, OPEN]
+    bounded_by: tuple[str, ...]
+    """Ids of budgets above it that allow less, so that it cannot be used up: of groups, the user, the tenant or the
+    partner of its subject. No fault, only worth knowing; those that you may not see are left out."""
     usage: BudgetUsage | None
     """Null while the counters cannot be reached."""
-    state: Annotated[Literal["ok", "exhausted"], OPEN] | None
-    """`exhausted`: one of its limits is used up. Null while the counters cannot be reached."""
+    state: BudgetState | None
+    """`soft_limit_reached`: that part of one of its limits is spent. `exhausted`: one of its limits is used up;
+    `throttled`: likewise, with `hard_action: throttle`. Null while the counters cannot be reached."""
 
 
 class BudgetsQuery(PageQuery, frozen=True, kw_only=True):
@@ -102,7 +111,7 @@ class Budgets(Collection[BudgetGiven, BudgetItem]):
     about = (
         "Everybody sees those of its own user and keys; whoever views the usage of a tenant or a partner, or manages "
         "budgets, sees all that there are on it and below. They are set from the level above: a tenant's "
-        "administrators set those of its users and keys, a partner's those of its tenants too, and only the "
+        "administrators set those of its users, groups and keys, a partner's those of its tenants too, and only the "
         "platform's those of partners and models. The budget that a key carries itself stands with the key."
     )
     reading = VIEWING
@@ -132,12 +141,18 @@ class Budgets(Collection[BudgetGiven, BudgetItem]):
         token_limit=None,
         request_limit=None,
         hard_action="block",
+        soft_limit_pct=0.8,
+        throttle_per_minute=1,
+        on_store_failure="deny",
+        bounded_by=(),
         usage=BudgetUsage(
             period_start="2026-10-31T23:00:00.000000Z",
             period_end="2026-11-30T23:00:00.000000Z",
             cost="17.0425",
             tokens=None,
             requests=None,
+            reserved=BudgetAmounts(cost="0.0318", tokens=None, requests=None),
+            remaining=BudgetAmounts(cost="232.9257", tokens=None, requests=None),
         ),
         state="ok",
     )
@@ -162,16 +177,16 @@ class Budgets(Collection[BudgetGiven, BudgetItem]):
         except GatewayError:
             # A budget can be looked at and changed though nobody can tell what was spent of it.
             return view
-        facts: dict[str, _Standing] = {}
+        facts: dict[str, Standing] = {}
         for fund in funds:
-            standing = facts.setdefault(fund.id, _Standing(*bounds(fund.period, fund.zone, now), {}, {}))
-            standing.spent[fund.kind] = spent[fund.at(now).key][0]
-            standing.limits[fund.kind] = fund.limit
+            standing = facts.setdefault(fund.id, Standing(*bounds(fund.period, fund.zone, now), {}, {}, {}))
+            standing.funds[fund.kind] = fund
+            standing.spent[fund.kind], standing.reserved[fund.kind] = spent[fund.at(now).key]
         return msgspec.structs.replace(view, facts=facts)
 
     def described(self, view: View, resource: Resource) -> BudgetItem:
         budget = view.state.document(docs.Budget, resource.id)
-        standing: _Standing | None = view.facts.get(resource.id)
+        standing: Standing | None = view.facts.get(resource.id)
         return BudgetItem(
             id=resource.id,
             origin=resource.origin,
@@ -185,9 +200,13 @@ class Budgets(Collection[BudgetGiven, BudgetItem]):
             cost_limit=money.shown(budget.cost_limit),
             token_limit=budget.token_limit,
             request_limit=budget.request_limit,
-            hard_action="block",
-            usage=None if standing is None else _usage(standing),
-            state=None if standing is None else _state(standing),
+            hard_action=budget.hard_action,
+            soft_limit_pct=None if budget.soft_limit_pct is None else float(budget.soft_limit_pct),
+            throttle_per_minute=budget.throttle_per_minute,
+            on_store_failure=budget.on_store_failure,
+            bounded_by=tuple(one.id for one in bounded_by(view.state, resource) if self.shows(view, one)),
+            usage=None if standing is None else usage(standing),
+            state=None if standing is None else state(standing),
         )
 
     def document(self, view: View, given: BudgetGiven, before: Resource | None) -> docs.Budget:
@@ -218,21 +237,17 @@ class Budgets(Collection[BudgetGiven, BudgetItem]):
             cost_limit=money.read(given.cost_limit),
             token_limit=given.token_limit,
             request_limit=given.request_limit,
+            hard_action=given.hard_action,
+            # As it was written: the shortest decimal that is this number.
+            soft_limit_pct=None if given.soft_limit_pct is None else Decimal(repr(given.soft_limit_pct)),
+            throttle_per_minute=given.throttle_per_minute,
+            on_store_failure=given.on_store_failure,
         )
 
     def filtered(self, view: View, resource: Resource, name: str) -> object:
         if name == "scope_id":
             return _shown(view, view.state.document(docs.Budget, resource.id))
         return super().filtered(view, resource, name)
-
-
-class _Standing(NamedTuple):
-    """A budget in its current period, which begins and ends at these seconds since the epoch."""
-
-    start: float
-    end: float
-    spent: dict[Kind, int]
-    limits: dict[Kind, int]
 
 
 def _shown(view: View, budget: docs.Budget) -> str:
@@ -253,19 +268,3 @@ def _faults(given: BudgetGiven) -> Iterable[Detail]:
         yield Detail("cost_limit", "give at least one of `cost_limit`, `token_limit` and `request_limit`")
     if not known(given.timezone):
         yield Detail("timezone", "there is no time zone of that name")
-
-
-def _usage(standing: _Standing) -> BudgetUsage:
-    cost = standing.spent.get("cost")
-    return BudgetUsage(
-        period_start=None if standing.end == inf else iso(standing.start),
-        period_end=None if standing.end == inf else iso(standing.end),
-        cost=None if cost is None else to_decimal(cost),
-        tokens=standing.spent.get("tokens"),
-        requests=standing.spent.get("requests"),
-    )
-
-
-def _state(standing: _Standing) -> Literal["ok", "exhausted"]:
-    used_up = any(spent >= standing.limits[kind] for kind, spent in standing.spent.items())
-    return "exhausted" if used_up else "ok"

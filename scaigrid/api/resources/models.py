@@ -13,18 +13,18 @@ from litestar.params import FromPath
 from msgspec import Meta
 
 from scaigrid.api.body import merged, read_body
+from scaigrid.api.cheapness import too_cheap
 from scaigrid.api.collection import Collection
 from scaigrid.api.crud import Asked, audited, described, put_in_place, seen, writable
 from scaigrid.api.handling import Provided, exchange_in
-from scaigrid.api.margin import too_cheap
 from scaigrid.api.models import ModelItem, ModelStatus, item
-from scaigrid.api.prices import PricesGiven, prices_of
+from scaigrid.api.prices import PricesGiven, prices_of, sent
 from scaigrid.api.query import NoQuery, read_query
 from scaigrid.api.recording import Trying, changing
 from scaigrid.api.sight import MANAGING, everywhere, sight
 from scaigrid.api.view import View, view_of
 from scaigrid.config.entities import Label
-from scaigrid.config.terms import OnUnsupported, Slug
+from scaigrid.config.terms import Limits, OnDisconnect, OnUnsupported, Slug
 from scaigrid.control import documents as docs
 from scaigrid.control.declared import route_id
 from scaigrid.control.follower import Control
@@ -35,7 +35,6 @@ from scaigrid.dialects.shapes import RequestShape
 from scaigrid.errors import Code, Detail, GatewayError
 from scaigrid.ids import new_id
 from scaigrid.middleware import Services
-from scaigrid.pricing import to_decimal, to_nano
 from scaigrid.types import Modality
 
 TokenCount = Annotated[int, Meta(ge=1, le=2**40)]
@@ -56,10 +55,17 @@ class ModelGiven(RequestShape):
     access: Literal["all", "granted"] = "all"
     """`granted`: only those may see and use it to whom `/v1/model-access` gives it."""
     context_window: TokenCount | None = None
-    """Tokens of input and output together. Needed where budgets must bound images, audio or files."""
+    """Tokens of input and output together. Needed where budgets or limits on tokens must bound images, audio or
+    files."""
     max_output_tokens: TokenCount | None = None
     """The most that one answer may have: callers' bounds are cut down to it, and it is sent where they give none and a
-    budget has to be kept. Needed of a partner's or tenant's own model that chats."""
+    budget or a limit on tokens has to be kept. Needed of a partner's or tenant's own model that chats."""
+    max_image_tokens: TokenCount | None = None
+    """The most tokens that one image counts as, by what the provider says of its largest. Left out: an image may fill
+    the context window, as far as budgets and limits on tokens are concerned."""
+    limits: Limits = Limits()
+    """Limits over all calls of this model, whoever makes them. Only the platform's administrators set them: sent by
+    others they may be left out, or as they are."""
     prices: PricesGiven | None = None
     """What users pay. For a partner's or tenant's own model not below what the backends of its route charge."""
     unpriced: Literal["refuse", "free"] | None = None
@@ -72,6 +78,10 @@ class ModelGiven(RequestShape):
     """A field that a backend's provider has no word for: `refuse` answers UNSUPPORTED_BY_MODEL and names it.
     `drop_with_header` leaves it out, where it only shapes the answer, and names it in `x-scaigrid-dropped`.
     Either way `user` is left out and named: it changes no answer."""
+    on_disconnect: OnDisconnect = "cancel"
+    """A client who leaves in the middle of a call: `cancel` closes the provider's connection at once and bills what was
+    counted until then. `drain` reads the answer to its end, within the bounds in `forwarder`, and bills what the
+    provider says that it was."""
     metadata: Annotated[
         dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]], Meta(max_length=64)
     ] = {}  # noqa: RUF012 - likewise
@@ -99,7 +109,7 @@ class Models(Collection[ModelGiven, ModelItem]):
         given: dict[str, Any] = msgspec.to_builtins(
             {field: getattr(model, field) for field in ModelGiven.__struct_fields__ if field not in ("slug", "prices")}
         )
-        return {**given, "slug": model.name, "prices": _sent(model)}
+        return {**given, "slug": model.name, "prices": None if model.prices is None else sent(model.prices)}
 
     def document(self, view: View, given: ModelGiven, before: Resource | None) -> docs.Model:
         if before is None:
@@ -116,11 +126,14 @@ class Models(Collection[ModelGiven, ModelItem]):
             access=given.access,
             context_window=given.context_window,
             max_output_tokens=given.max_output_tokens,
+            max_image_tokens=given.max_image_tokens,
+            limits=_limits(view, given, before),
             prices=None if given.prices is None else prices_of(given.prices),
             unpriced=given.unpriced,
             default_params=given.default_params,
             system_prompt=given.system_prompt,
             on_unsupported=given.on_unsupported,
+            on_disconnect=given.on_disconnect,
             metadata=given.metadata,
         )
 
@@ -244,20 +257,22 @@ def _check_slug(view: View, slug: str) -> None:
         raise GatewayError(Code.MODEL_ACCESS_DENIED, "The API key is confined to other models.")
 
 
+def _limits(view: View, given: ModelGiven, before: Resource | None) -> Limits:
+    """Raises VALIDATION_ERROR for a change by those who do not set them."""
+    if everywhere(view, "models:manage"):
+        return given.limits
+    kept = Limits() if before is None else _document(before).limits
+    if given.limits not in (Limits(), kept):
+        fault = Detail("limits", "are set by the platform's administrators")
+        raise GatewayError(Code.VALIDATION_ERROR, details=(fault,))
+    return kept
+
+
 def _whose(view: View) -> str:
     tenant = view.state.get("tenant", view.acting_tenant)
     if view.tenant_id is None and MANAGING.reached(view.principal) == "partner":
         return f"whose slug begins with `partner/{view.principal.partner.name}/`, or with `tenant/` and one of yours"
     return f"whose slug begins with `tenant/{'' if tenant is None else tenant.name}/`"
-
-
-def _sent(model: docs.Model) -> dict[str, str] | None:
-    """The prices as somebody would send them."""
-    prices = model.prices
-    if prices is None:
-        return None
-    amounts = {name: getattr(prices, name) for name in PricesGiven.__struct_fields__}
-    return {name: to_decimal(to_nano(amount)) for name, amount in amounts.items() if amount is not None}
 
 
 def _document(resource: Resource) -> docs.Model:

@@ -6,8 +6,8 @@ from typing import Annotated, Any, cast
 import msgspec
 from msgspec import Meta
 
+from scaigrid.api.cheapness import too_dear
 from scaigrid.api.collection import Collection, Kept, PageQuery
-from scaigrid.api.margin import too_dear
 from scaigrid.api.requirement import Requirement
 from scaigrid.api.resources import examples
 from scaigrid.api.sight import everywhere, serves, sight

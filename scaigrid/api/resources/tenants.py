@@ -31,6 +31,9 @@ class TenantGiven(RequestShape):
     suspended: bool = False
     """Refuse every call of its users with TENANT_SUSPENDED."""
     limits: Limits = Limits()
+    keep_bodies: bool = True
+    """Keep the answers of calls that were made with an `Idempotency-Key`, for those who repeat them. `false`: nothing
+    that a model said is stored, and the header means nothing."""
 
 
 class TenantItem(Kept, kw_only=True):
@@ -41,6 +44,7 @@ class TenantItem(Kept, kw_only=True):
     display_name: str
     suspended: bool
     limits: Limits
+    keep_bodies: bool
 
 
 class TenantsQuery(PageQuery, frozen=True, kw_only=True):
@@ -73,6 +77,7 @@ class Tenants(Collection[TenantGiven, TenantItem]):
         display_name="Initech",
         suspended=False,
         limits=Limits(),
+        keep_bodies=True,
     )
 
     def described(self, view: View, resource: Resource) -> TenantItem:
@@ -87,6 +92,7 @@ class Tenants(Collection[TenantGiven, TenantItem]):
             display_name=tenant.display_name or tenant.name,
             suspended=tenant.suspended,
             limits=tenant.limits,
+            keep_bodies=tenant.keep_bodies,
         )
 
     def document(self, view: View, given: TenantGiven, before: Resource | None) -> docs.Tenant:
@@ -103,6 +109,7 @@ class Tenants(Collection[TenantGiven, TenantItem]):
             display_name=given.display_name,
             suspended=given.suspended,
             limits=given.limits,
+            keep_bodies=given.keep_bodies,
         )
 
     def may_refer(self, view: View, resource: Resource) -> bool:

@@ -37,7 +37,7 @@ from scaigrid.dialects import DIALECTS
 from scaigrid.health import Health
 from scaigrid.identity import NO_ISSUER, Claims, TokenVerifier
 from scaigrid.ledger.audit_queries import AuditLog
-from scaigrid.ledger.reading import Position, UsageFilter
+from scaigrid.ledger.reading import Grouping, Position, Rank, Total, UsageFilter
 from scaigrid.ledger.records import UsageRow
 from scaigrid.ledger.store import LedgerStore
 from scaigrid.log import LineSink
@@ -116,6 +116,11 @@ class Empty:
     """A ledger without rows."""
 
     async def usage_page(self, wanted: UsageFilter, *, limit: int, after: Position | None) -> Sequence[UsageRow]:
+        return ()
+
+    async def totals(
+        self, wanted: UsageFilter, by: Grouping, *, limit: int | None, after: Rank | None
+    ) -> Sequence[Total]:
         return ()
 
 

@@ -172,11 +172,18 @@ def test_errors_have_the_shape_of_the_dialect_that_speaks_there(whole: Node) -> 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 def test_the_headers_of_limits_are_those_that_the_dialect_sends(whole: Node, dialect: Any) -> None:
-    sent = {name.decode() for name, _ in dialect.limit_headers(60, 59, 1.0)}
+    sent = {name.decode() for kind in ("requests", "tokens") for name, _ in dialect.limit_headers(60, 59, 1.0, kind)}
     path = next(iter(dialect.operations))
     for status in ("200", "429"):
         named = whole["paths"][path]["post"]["responses"][status]["headers"]
         assert {name.lower() for name in named if "ratelimit" in name.lower()} == sent
+
+
+def test_what_takes_no_tokens_tells_of_requests_alone(whole: Node) -> None:
+    named = whole["paths"]["/v1/models"]["get"]["responses"]["200"]["headers"]
+    assert {name for name in named if "ratelimit" in name.lower()} == {
+        f"X-Scaigrid-Ratelimit-{word}" for word in ("Limit", "Remaining", "Reset")
+    }
 
 
 def test_only_what_needs_a_key_asks_for_one(whole: Node) -> None:

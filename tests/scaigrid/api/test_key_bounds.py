@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from scaigrid.api.key_bounds import KeyBounds
-from scaigrid.config import entities
+from scaigrid.config.key_budget import KeyBudget
 from scaigrid.config.terms import Limits
 from scaigrid.control import documents as docs
 from scaigrid.control.declared import resources_of
@@ -22,7 +22,7 @@ END = datetime(2027, 2, 1, tzinfo=UTC)
 LATER = datetime(2027, 2, 2, tzinfo=UTC)
 USERS = platform().users
 CAPPED = {
-    "paid": declared("paid", "user_a", budget=entities.KeyBudget(request_limit=1)),
+    "paid": declared("paid", "user_a", budget=KeyBudget(request_limit=1)),
     "slow": declared("slow", "user_a", limits=Limits(requests_per_minute=1)),
 }
 CONFIGURED = platform(keys={**{name: declared(name, name) for name in USERS}, **CAPPED})

@@ -79,9 +79,9 @@ def test_each_role_sees_as_far_as_it_views_or_manages(who: str, expected: set[st
 @pytest.mark.parametrize(
     ("who", "expected"),
     [
-        ("super", {"partner", "tenant", "user", "key", "model"}),
-        ("partner_one", {"tenant", "user", "key"}),
-        ("admin_a", {"user", "key"}),
+        ("super", {"partner", "tenant", "user", "group", "key", "model"}),
+        ("partner_one", {"tenant", "user", "group", "key"}),
+        ("admin_a", {"user", "group", "key"}),
         ("partner_one_viewer", set[str]()),
         ("user_a", set[str]()),
         ("viewer_a", set[str]()),

@@ -62,7 +62,14 @@ async def test_an_item_says_what_the_contract_promises() -> None:
             "cached_input": "1.25",
             "cache_write": "2.5",
             "cache_write_1h": "2.5",
+            "input_audio": "2.5",
+            "output_audio": "10",
+            "input_image": "2.5",
+            "output_image": "10",
+            "image": "0",
+            "second": "0",
             "request": "0.000000001",
+            "tiers": [],
         },
         "metadata": {"team": "support"},
     }
@@ -80,6 +87,7 @@ async def test_an_item_says_what_nobody_has_said_with_null() -> None:
 
 async def test_a_model_that_is_free_has_prices_of_nothing() -> None:
     data = (await ControlPlane(SHOP).get("/v1/models/old")).json["data"]
+    assert data["prices"].pop("tiers") == []
     assert set(data["prices"].values()) == {"0"}
 
 
@@ -196,6 +204,9 @@ MANAGED = {
     "default_params",
     "system_prompt",
     "on_unsupported",
+    "limits",
+    "max_image_tokens",
+    "on_disconnect",
 }
 
 

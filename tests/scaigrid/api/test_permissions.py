@@ -93,10 +93,12 @@ def test_a_cell_says_how_far_somebody_gets(asks: Requirement | Keyless, expected
 
 _OF_USERS = ("api-keys", "accounting/budgets", "rate-limits")
 """What a user can have for itself."""
+_OF_MODELS = "rate-limits/model"
 
 
 def of_users(operation: Operation) -> bool:
-    return operation.path.removeprefix("/v1/").startswith(_OF_USERS)
+    path = operation.path.removeprefix("/v1/")
+    return path.startswith(_OF_USERS) and not path.startswith(_OF_MODELS)
 
 
 def found(answer: Answer) -> str:

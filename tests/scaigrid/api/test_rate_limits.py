@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from scaigrid.errors import Code, GatewayError
+from scaigrid.limiter import Take
 from tests.scaigrid.api.control_plane import ControlPlane
 
 PATH = "/v1/rate-limits"
@@ -64,6 +66,99 @@ async def test_the_party_shows_the_limit_that_was_set_here(plane: ControlPlane) 
     tenant = await plane.get(f"/v1/tenants/{path.rpartition('/')[2]}", "partner_one")
     assert tenant.json["data"]["limits"] == {"requests_per_minute": 5}
     assert tenant.headers["etag"] == set_.headers["etag"]
+
+
+FULL = {
+    "requests_per_minute": 1,
+    "requests_per_day": 2,
+    "tokens_per_minute": 3,
+    "tokens_per_day": 4,
+    "concurrent_requests": 5,
+    "on_store_failure": "allow_bounded",
+}
+NONE: dict[str, Any] = {**dict.fromkeys(FULL), "on_store_failure": "deny"}
+
+
+async def test_every_kind_is_set_and_what_is_left_out_is_none_from_then_on(plane: ControlPlane) -> None:
+    for scope, path in (await make(plane)).items():
+        answer = await plane.ask("PUT", path, FULL, who="super")
+        assert {name: answer.json["data"][name] for name in FULL} == FULL, scope
+        assert (await plane.get(path, "super")).json["data"] == answer.json["data"]
+        again = await plane.ask("PUT", path, {"requests_per_minute": 7}, who="super")
+        assert {name: again.json["data"][name] for name in FULL} == {**NONE, "requests_per_minute": 7}
+
+
+async def test_the_party_shows_and_takes_every_kind(plane: ControlPlane) -> None:
+    paths = await make(plane)
+    for scope, path in paths.items():
+        resource = f"/v1/{'api-keys' if scope == 'key' else f'{scope}s'}/{path.rpartition('/')[2]}"
+        await plane.ask("PUT", path, FULL, who="super")
+        assert (await plane.get(resource, "super")).json["data"]["limits"] == FULL
+        less = await plane.ask("PATCH", resource, {"limits": {"tokens_per_day": None}}, who="super")
+        assert less.status == 200, less.json
+        assert (await plane.get(path, "super")).json["data"]["tokens_per_day"] is None
+        assert (await plane.get(path, "super")).json["data"]["tokens_per_minute"] == 3
+
+
+async def test_all_kinds_are_in_force_when_the_answer_is_there(plane: ControlPlane) -> None:
+    paths = await make(plane)
+    await plane.ask("PUT", paths["user"], FULL, who="super")
+    user = paths["user"].rpartition("/")[2]
+    (principal,) = (one for one in plane.services.current.snapshot.keys.values() if one.user.id == user)
+    buckets = [*(take.bucket for take in principal.windows), *principal.token_windows]
+    ours = [(one.kind, one.limit, one.on_store_failure) for one in buckets if one.level == "user"]
+    assert ours == [
+        ("requests", 1, "allow_bounded"),
+        ("requests", 2, "allow_bounded"),
+        ("concurrency", 5, "allow_bounded"),
+        ("tokens", 3, "allow_bounded"),
+        ("tokens", 4, "allow_bounded"),
+    ]
+
+
+async def test_what_is_used_of_each_limit_stands_in_the_answer_about_one_party(plane: ControlPlane) -> None:
+    path = (await make(plane))["user"]
+    await plane.ask("PUT", path, {**FULL, "tokens_per_minute": None}, who="super")
+    user = path.rpartition("/")[2]
+    (principal,) = (one for one in plane.services.current.snapshot.keys.values() if one.user.id == user)
+    takes = [take for take in principal.windows if take.bucket.level == "user"]
+    await plane.services.limiter.acquire([*takes, *(Take(bucket, 4) for bucket in principal.token_windows)])
+    used = (await plane.get(path, "super")).json["data"]["used"]
+    assert used == {
+        "requests_per_minute": 1,
+        "requests_per_day": 1,
+        "tokens_per_minute": None,
+        "tokens_per_day": 4,
+        "concurrent_requests": 1,
+    }
+    assert not [item for item in await listed(plane, "super") if "used" in item]
+
+
+async def test_what_is_used_is_unknown_while_the_counters_are_away(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise GatewayError(Code.STORE_UNAVAILABLE)
+
+    path = (await make(plane))["user"]
+    monkeypatch.setattr(plane.services.limiter, "spent", away)
+    answer = await plane.ask("PUT", path, FULL, who="super")
+    assert (answer.status, answer.json["data"]["used"]) == (200, None)
+
+
+async def test_a_limit_on_tokens_needs_models_whose_answers_are_bounded(plane: ControlPlane) -> None:
+    path = (await make(plane))["user"]
+    await plane.ask("POST", "/v1/models", {"slug": "acme/chat", "unpriced": "free"}, who="super")
+    for kind in ("tokens_per_minute", "tokens_per_day"):
+        refused = await plane.ask("PUT", path, {"requests_per_minute": 1, kind: 5}, who="super")
+        assert (refused.status, refused.details) == (
+            422,
+            {kind: "model acme/chat has no max_output_tokens, so no limit on tokens can be kept"},
+        )
+    await plane.ask("PATCH", "/v1/models/acme/chat", {"max_output_tokens": 10}, who="super")
+    assert (await plane.ask("PUT", path, FULL, who="super")).status == 200
+    unbound = await plane.ask("PATCH", "/v1/models/acme/chat", {"max_output_tokens": None}, who="super")
+    assert list(unbound.details) == ["max_output_tokens"]
 
 
 async def test_a_change_of_what_has_changed_since_is_refused(plane: ControlPlane) -> None:
@@ -136,16 +231,25 @@ async def test_a_neighbours_limits_are_not_there(plane: ControlPlane) -> None:
             assert (await plane.ask("DELETE", path, who=who)).code == "NOT_FOUND"
 
 
-@pytest.mark.parametrize("scope", ["group", "api_key", "model", "Partner"])
+@pytest.mark.parametrize("scope", ["group", "api_key", "models", "Partner"])
 async def test_another_scope_is_not_found(plane: ControlPlane, scope: str) -> None:
     refused = await plane.get(f"{PATH}/{scope}/x", "super")
     assert (refused.status, refused.code) == (404, "NOT_FOUND")
 
 
-@pytest.mark.parametrize("body", [{}, {"requests_per_minute": -1}, {"requests_per_minute": "5"}])
-async def test_every_fault_is_named(plane: ControlPlane, body: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "requests_per_minute"),
+        ({"requests_per_minute": -1}, "requests_per_minute"),
+        ({"requests_per_minute": "5"}, "requests_per_minute"),
+        ({"requests_per_minute": 1, "tokens_per_day": -1}, "tokens_per_day"),
+        ({"requests_per_minute": 1, "on_store_failure": "hope"}, "on_store_failure"),
+    ],
+)
+async def test_every_fault_is_named(plane: ControlPlane, body: dict[str, Any], field: str) -> None:
     refused = await plane.ask("PUT", (await make(plane))["user"], body, who="super")
-    assert (refused.status, list(refused.details)) == (422, ["requests_per_minute"])
+    assert (refused.status, list(refused.details)) == (422, [field])
 
 
 async def test_pages_follow_each_other_partners_first(plane: ControlPlane) -> None:

@@ -27,7 +27,7 @@ from scaigrid.control.state import State
 from scaigrid.dialects import DIALECTS
 from scaigrid.held import Held
 from scaigrid.ledger.queries import LedgerReader
-from scaigrid.ledger.reading import Position, UsageFilter
+from scaigrid.ledger.reading import Grouping, Position, Rank, Total, UsageFilter
 from scaigrid.ledger.records import UsageRow
 from scaigrid.ledger.store import LedgerStore
 from scaigrid.web import Kept, assemble
@@ -324,6 +324,11 @@ class _Late:
 
     async def usage_page(self, wanted: UsageFilter, *, limit: int, after: Position | None) -> Sequence[UsageRow]:
         return await LedgerReader(self.plane.engine).usage_page(wanted, limit=limit, after=after)
+
+    async def totals(
+        self, wanted: UsageFilter, by: Grouping, *, limit: int | None, after: Rank | None
+    ) -> Sequence[Total]:
+        return await LedgerReader(self.plane.engine).totals(wanted, by, limit=limit, after=after)
 
 
 async def _answering(scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from scaigrid.config import entities, terms
+from scaigrid.config.key_budget import KeyBudget
 from scaigrid.secrets import Secret
 
 DIGEST = "0" * 64
@@ -58,7 +59,7 @@ def _budget(**fields: Any) -> None:
     entities.Budget(scope="user", of="a", period="daily", **fields)
 
 
-@pytest.mark.parametrize("made", [_budget, entities.KeyBudget])
+@pytest.mark.parametrize("made", [_budget, KeyBudget])
 def test_a_budget_limits_something_in_a_time_zone_that_exists(made: Any) -> None:
     with pytest.raises(ValueError, match="at least one of `cost_limit`, `token_limit` and `request_limit`"):
         made()

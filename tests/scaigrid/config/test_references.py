@@ -139,6 +139,14 @@ def test_a_sound_file_has_no_errors(tmp_path: Path) -> None:
         ),
         (
             "users:\n",
+            (
+                "groups:\n  all: { users: [ann] }\n"
+                "budgets:\n  b: { scope: group, of: some, period: daily, request_limit: 5 }\nusers:\n"
+            ),
+            "c.yaml:4: budgets.b.of: there is no group 'some' (declared: all)",
+        ),
+        (
+            "users:\n",
             "server: { workers: 2 }\nusers:\n",
             (
                 "c.yaml:1: server.workers: 2 workers would each count by themselves on the memory store: "
@@ -213,6 +221,39 @@ def test_a_budget_needs_answers_that_are_bounded(tmp_path: Path) -> None:
     assert errors(tmp_path, text) == [
         "c.yaml:11: models.acme/chat.max_output_tokens: needed: budget 'b' can only be kept where answers are bounded"
     ]
+    (tmp_path / "c.yaml").write_text(text.replace("cost_limit: 5", "cost_limit: 5, hard_action: notify"))
+    load_config(tmp_path / "c.yaml")
+
+
+@pytest.mark.parametrize(
+    ("level", "old", "new"),
+    [
+        ("user 'ann'", "  ann: {}\n", "  ann: { limits: { tokens_per_minute: 5 } }\n"),
+        ("partner 'default'", "users:", "partners:\n  default: { limits: { tokens_per_day: 0 } }\nusers:"),
+    ],
+)
+def test_a_limit_on_tokens_needs_them_too(tmp_path: Path, level: str, old: str, new: str) -> None:
+    text = SOUND.replace("    max_output_tokens: 100\n", "").replace(old, new, 1)
+    (error,) = errors(tmp_path, text)
+    why = f"needed: the limit on tokens of {level} can only be kept where answers are bounded"
+    assert error.endswith(f"models.acme/chat.max_output_tokens: {why}")
+
+
+def test_a_models_own_limit_on_tokens_asks_that_of_it_alone(tmp_path: Path) -> None:
+    text = SOUND.replace("    max_output_tokens: 100\n", "    limits: { tokens_per_day: 9 }\n")
+    (error,) = errors(tmp_path, text)
+    assert "models.acme/chat.max_output_tokens: needed: its limit on tokens" in error
+    other = "  acme/other: { unpriced: free, route: { targets: [{ backend: one }] } }\n"
+    assert errors(tmp_path, text.replace("models:\n", f"models:\n{other}"))[0].count("acme/other") == 0
+
+
+@pytest.mark.parametrize("limit", ["requests_per_day: 5", "concurrent_requests: 5", "tokens_per_day: null"])
+def test_other_limits_need_no_bound(tmp_path: Path, limit: str) -> None:
+    text = SOUND.replace("    max_output_tokens: 100\n", "").replace(
+        "  ann: {}\n", f"  ann: {{ limits: {{ {limit} }} }}\n"
+    )
+    (tmp_path / "c.yaml").write_text(text)
+    load_config(tmp_path / "c.yaml")
 
 
 def test_a_provider_that_needs_a_bound_says_so(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ class Mute:
 
 
 Price = Annotated[Decimal, Meta(extra={"ge": 0, "le": "10.5", "multiple_of": "0.5"})]
+Cents = Annotated[Decimal, Meta(extra={"places": 2})]
 
 
 def written(text: str) -> Scalar:
@@ -170,6 +171,8 @@ def test_a_scalar_of_another_type_is_a_mismatch(text: str, wanted: Any) -> None:
         ("-0.5", Price, "must be at least 0, got -0.5"),
         ("'11'", Price, 'must be at most 10.5, got "11"'),
         ("0.7", Price, "must be a multiple of 0.5, got 0.7"),
+        ("0.125", Cents, "must have at most 2 decimal places, got 0.125"),
+        ("'1e-3'", Cents, 'must have at most 2 decimal places, got "1e-3"'),
         (
             "2027-01-31T10:00:00",
             Annotated[dt.datetime, Meta(tz=True)],
@@ -199,6 +202,8 @@ def test_a_rule_of_the_schema_is_told_in_plain_words(text: str, wanted: Any, rea
         ("abc", Annotated[str, Meta(min_length=3, max_length=3, pattern="b")]),
         ("10.5", Price),
         ("0", Price),
+        ("-0.120000", Cents),
+        ("1e3", Cents),
         ("2027-01-31T10:00:00Z", Annotated[dt.datetime, Meta(tz=True)]),
         ("2027-01-31T10:00:00", Annotated[dt.datetime, Meta(tz=False)]),
     ],

@@ -8,6 +8,7 @@ import pytest
 
 from scaigrid.app import Composed
 from scaigrid.config.manual import field_docs
+from scaigrid.config.schema import Ledger
 from scaigrid.config.strict import Strict
 
 
@@ -38,3 +39,18 @@ def test_every_key_is_documented_and_every_section_is_strict(name: str) -> None:
     documented = field_docs(struct)
     assert [field for field in struct.__struct_fields__ if not documented.get(field)] == []
     assert inspect.getdoc(struct)
+
+
+@pytest.mark.parametrize(
+    "section",
+    [{"usage_days": 31}, {"hourly_days": 40}, {"usage_days": 40, "hourly_days": 39}, {"usage_days": 0}],
+)
+def test_usage_is_not_dropped_before_what_rests_on_it(section: dict[str, int]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(section, Ledger)
+
+
+@pytest.mark.parametrize("section", [{}, {"usage_days": 32}, {"usage_days": 40, "hourly_days": 40}])
+def test_how_long_usage_is_kept(section: dict[str, int]) -> None:
+    kept = msgspec.convert(section, Ledger)
+    assert (kept.usage_days, kept.hourly_days) == (section.get("usage_days"), section.get("hourly_days"))

@@ -8,6 +8,7 @@ import pytest
 
 from adapters import ADAPTERS
 from scaigrid.config import entities, schema, terms
+from scaigrid.config.key_budget import KeyBudget
 from scaigrid.config.snapshot import Principal, Snapshot
 from scaigrid.control.compile import compile_snapshot, compile_state
 from scaigrid.control.declared import resources_of
@@ -91,6 +92,23 @@ def test_two_keys_of_one_user_share_its_limit_and_not_each_other_s() -> None:
         True,
         True,
     ]
+
+
+def test_a_model_has_limits_of_its_own_and_none_unsaid() -> None:
+    given = terms.Limits(requests_per_day=3, tokens_per_minute=4, concurrent_requests=5, on_store_failure="allow")
+    made = compiled(
+        models={"a": model("one", limits=given, max_output_tokens=1, max_image_tokens=7), "b": model("one")}
+    )
+    limited, free = made.models["a"], made.models["b"]
+    buckets = [*(take.bucket for take in limited.windows), *limited.token_windows]
+    assert [(one.level, one.kind, one.limit, one.on_store_failure) for one in buckets] == [
+        ("model", "requests", 3, "allow"),
+        ("model", "concurrency", 5, "allow"),
+        ("model", "tokens", 4, "allow"),
+    ]
+    assert {one.key.rpartition(":")[2] for one in buckets} == {limited.id}
+    assert (free.windows, free.token_windows) == ((), ())
+    assert (limited.max_image_tokens, free.max_image_tokens) == (7, None)
 
 
 def test_ids_are_the_same_in_every_process() -> None:
@@ -195,7 +213,7 @@ def test_a_model_without_a_route_has_no_candidates() -> None:
 
 
 def test_a_keys_own_budget_counts_its_calls_alone() -> None:
-    budget = entities.KeyBudget(period="monthly", cost_limit=Decimal(5))
+    budget = KeyBudget(period="monthly", cost_limit=Decimal(5))
     keys = {
         "ann": entities.Key(user="ann", key=Secret(KEY), budget=budget),
         "other": entities.Key(user="ann", sha256="0" * 64),
@@ -209,7 +227,7 @@ def test_a_keys_own_budget_counts_its_calls_alone() -> None:
 
 def test_budgets_of_one_name_have_buckets_of_their_own() -> None:
     """Two tenants may each have a budget `monthly`."""
-    budget = entities.KeyBudget(period="total", request_limit=5)
+    budget = KeyBudget(period="total", request_limit=5)
     keys = {
         "a": entities.Key(user="ann", name="same", sha256="0" * 64, budget=budget),
         "b": entities.Key(user="ann", name="same", sha256="1" * 64, budget=budget),
@@ -264,3 +282,9 @@ def test_every_line_of_a_credential_is_known_so_that_it_can_be_kept_out_of_texts
 @pytest.mark.parametrize(("said", "drops"), [({}, False), ({"on_unsupported": "drop_with_header"}, True)])
 def test_a_model_says_what_becomes_of_what_a_provider_has_no_word_for(said: dict[str, object], drops: bool) -> None:
     assert compiled(models={"m": model("one", **said)}).models["m"].drops_unsupported is drops
+
+
+@pytest.mark.parametrize("said", ["cancel", "drain"])
+def test_a_model_says_what_becomes_of_an_answer_whose_client_has_left(said: str) -> None:
+    assert compiled(models={"m": model("one")}).models["m"].on_disconnect == "cancel"
+    assert compiled(models={"m": model("one", on_disconnect=said)}).models["m"].on_disconnect == said

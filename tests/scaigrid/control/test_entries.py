@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from scaigrid.config import entities
+from scaigrid.config.key_budget import KeyBudget
 from scaigrid.control import documents as docs
 from scaigrid.control.entries import ENTITIES, Writer
 from scaigrid.control.kinds import KINDS
@@ -68,7 +69,7 @@ def test_a_key_is_written_by_its_hash() -> None:
         user="ann",
         sha256="0" * 64,
         models=("acme/x",),
-        budget=entities.KeyBudget(period="daily", request_limit=1),
+        budget=KeyBudget(period="daily", request_limit=1),
     )
     assert entry("api_key") == wanted
 

@@ -8,7 +8,7 @@ import pytest
 
 from adapters import ADAPTERS
 from scaigrid import roles
-from scaigrid.config import entities, schema
+from scaigrid.config import entities, schema, terms
 from scaigrid.config.snapshot import Principal, Snapshot
 from scaigrid.control.compile import compile_snapshot
 
@@ -98,6 +98,12 @@ def test_the_users_of_a_suspended_tenant_or_partner_are_suspended(suspended: str
     assert not _ann().suspended
 
 
+@pytest.mark.parametrize("keeps", [True, False])
+def test_the_users_of_a_tenant_have_their_answers_kept_where_it_allows_that(keeps: bool) -> None:
+    assert _ann(tenants={"default": entities.Tenant(keep_bodies=keeps)}).keeps_bodies == keeps
+    assert _ann().keeps_bodies
+
+
 def test_custom_roles_and_module_permissions_add_up() -> None:
     user = entities.User(roles=("tenant_viewer",), custom_roles=("extra",), module_permissions=("mail:box:read",))
     role = entities.CustomRole(core_permissions=("users:manage",), module_permissions=("mail:box:write",))
@@ -169,6 +175,24 @@ def test_a_granted_model_is_hidden_from_those_who_did_not_get_it(subject: Any, o
     assert snapshot.keys[_digest("ann")].hidden == frozenset()
     everybody = subject in ("partner", "tenant")
     assert snapshot.keys[_digest("bob")].hidden == (frozenset() if everybody else {"m"})
+
+
+def test_limits_of_every_kind_stand_narrowest_level_first() -> None:
+    limits = terms.Limits(requests_per_minute=9, requests_per_day=8, tokens_per_minute=7, concurrent_requests=6)
+    ann = _ann(
+        partners={"default": entities.Partner(limits=limits)},
+        users={"ann": entities.User(limits=limits)},
+        keys={"ann": _key("ann", limits=limits)},
+    )
+    taken = [(take.bucket.level, take.bucket.kind, take.bucket.limit) for take in ann.windows]
+    three = (("requests", 9), ("requests", 8), ("concurrency", 6))
+    assert taken == [
+        *(("key", *one) for one in three),
+        *(("user", *one) for one in three),
+        ("tenant", "requests", 1000),
+        *(("partner", *one) for one in three),
+    ]
+    assert [(bucket.level, bucket.limit) for bucket in ann.token_windows] == [("key", 7), ("user", 7), ("partner", 7)]
 
 
 def test_who_stands_alone_has_no_permission() -> None:

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from adapters import ADAPTERS
@@ -116,8 +117,35 @@ def test_a_budget_needs_bounds_and_bounds_stay_while_there_is_one() -> None:
     )
     budget = docs.Budget(name="b", scope="tenant", scope_id=A, period="daily", token_limit=1)
     assert set(_found("budget", budget, state=unbounded)) == {"cost_limit"}
+    assert _found("budget", msgspec.structs.replace(budget, hard_action="notify"), state=unbounded) == {}
     kept = STATE.after([Resource(kind="budget", id="budget_x", origin="api", document=budget)], (), 1)
     assert set(_found("model", docs.Model(name="x", unpriced="free"), state=kept)) == {"max_output_tokens"}
+
+
+LIMITED = terms.Limits(tokens_per_day=1)
+HOLDERS: tuple[tuple[str, docs.Document], ...] = (
+    ("partner", docs.Partner(name="p", limits=LIMITED)),
+    ("tenant", docs.Tenant(name="t", partner_id=_id("partner", "default"), limits=LIMITED)),
+    ("user", docs.User(name="u", tenant_id=A, limits=LIMITED)),
+    ("api_key", docs.ApiKey(name="k", user_id=_id("user", "ann"), sha256="1" * 64, limits=LIMITED)),
+)
+
+
+@pytest.mark.parametrize(("kind", "document"), HOLDERS, ids=[kind for kind, _ in HOLDERS])
+def test_a_limit_on_tokens_needs_bounds_and_bounds_stay_while_there_is_one(kind: str, document: docs.Document) -> None:
+    boundless = docs.Model(name="x", unpriced="free")
+    unbounded = STATE.after([Resource(kind="model", id="model_x", origin="api", document=boundless)], (), 1)
+    assert _found(kind, document) == {}
+    assert set(_found(kind, document, state=unbounded)) == {"limits.tokens_per_day"}
+    kept = STATE.after([Resource(kind=kind, id="holder", origin="api", document=document)], (), 1)
+    assert set(_found("model", boundless, state=kept)) == {"max_output_tokens"}
+
+
+def test_a_models_own_limit_on_tokens_needs_its_own_bound() -> None:
+    model = docs.Model(name="x", unpriced="free", limits=LIMITED)
+    assert set(_found("model", model)) == {"max_output_tokens"}
+    assert _found("model", msgspec.structs.replace(model, max_output_tokens=1)) == {}
+    assert _found("model", msgspec.structs.replace(model, modality=Modality.EMBEDDING)) == {}
 
 
 def test_a_models_modality_has_to_go_with_its_route() -> None:

@@ -91,6 +91,16 @@ def test_roles_and_groups_of_the_token_add_to_the_users_own() -> None:
     assert "users:manage" not in snapshot.sign_in(_claims()).permissions, "what one token says is not kept"
 
 
+def test_budgets_of_the_groups_that_a_token_names_are_its_callers() -> None:
+    budget = entities.Budget(scope="group", of="ops", period="daily", request_limit=3)
+    snapshot = _snapshot(
+        users={"ann": ANN}, groups={"ops": entities.Group(external_name="corp-ops")}, budgets={"b": budget}
+    )
+    assert snapshot.sign_in(_claims()).funds == ()
+    caller = snapshot.sign_in(_claims(groups=("corp-ops",)))
+    assert [(fund.level, fund.subject) for fund in caller.funds] == [("group", caller.groups[0])]
+
+
 def test_a_renewed_token_is_the_same_caller() -> None:
     snapshot = _snapshot(users={"ann": ANN})
     one = snapshot.sign_in(_claims(roles=("tenant_user",)))

@@ -43,7 +43,16 @@ async def test_a_key_is_read_changed_and_deleted_and_never_told_again(plane: Con
     assert (await plane.get(path, "user_a")).json["data"] == made
     budget = {"period": "daily", "cost_limit": "1.50", "request_limit": 3}
     changed = await plane.ask("PATCH", path, {"name": "new", "budget": budget}, who="user_a")
-    told = {"timezone": "UTC", "token_limit": None, **budget, "cost_limit": "1.5"}
+    told = {
+        "timezone": "UTC",
+        "token_limit": None,
+        "hard_action": "block",
+        "soft_limit_pct": 0.8,
+        "throttle_per_minute": 1,
+        "on_store_failure": "deny",
+        **budget,
+        "cost_limit": "1.5",
+    }
     assert changed.json["data"] == {**made, "name": "new", "budget": told}
     replaced = (await plane.ask("PUT", path, {"name": "newer"}, who="user_a")).json["data"]
     assert (replaced["scopes"], replaced["addresses"], replaced["budget"]) == (None, None, None)

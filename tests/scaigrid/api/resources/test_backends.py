@@ -11,6 +11,18 @@ from tests.scaigrid.api.routing import backend, id_of, made, model, provider, ro
 
 KEY = "sk-backend-credential-0123456789"
 COST = {"input": "2.5", "output": "10", "cached_input": "1.25"}
+LEFT_OUT: dict[str, Any] = {
+    "cache_write": None,
+    "cache_write_1h": None,
+    "input_audio": None,
+    "output_audio": None,
+    "input_image": None,
+    "output_image": None,
+    "image": "0",
+    "second": "0",
+    "request": "0",
+    "tiers": [],
+}
 
 
 async def names(plane: ControlPlane, who: str, query: str = "", **headers: str) -> set[str]:
@@ -26,13 +38,20 @@ async def test_a_backend_is_made_read_changed_and_deleted(plane: ControlPlane) -
     found: dict[str, Any] = answer.json["data"]
     assert answer.status == 201
     assert (found["uri"], found["model"], found["display_name"]) == ("simulator:gpt-4o", "gpt-4o", "b")
-    assert found["cost"] == {**COST, "cache_write": None, "cache_write_1h": None}
+    assert found["cost"] == {**LEFT_OUT, **COST}
     assert (found["has_api_key"], found["granted_to"], found["health_status"]) == (False, [], "healthy")
     assert {"chat", "embed", "stream"} <= set(found["capabilities"])
     path = f"/v1/backends/{found['id']}"
     assert (await plane.get(path, "super")).json["data"] == found
     changed = await plane.ask("PATCH", path, {"cost": {"output": "12.000000001"}}, who="super")
     assert changed.json["data"]["cost"] == {**found["cost"], "output": "12.000000001"}
+    tiers = [{"above": 200_000, "input": "5"}]
+    tiered = await plane.ask("PATCH", path, {"cost": {"request": "0.1", "tiers": tiers}}, who="super")
+    (tier,) = tiered.json["data"]["cost"]["tiers"]
+    assert {name: value for name, value in tier.items() if value is not None} == tiers[0]
+    assert tiered.json["data"]["cost"]["request"] == "0.1"
+    again = await plane.ask("PATCH", path, {"display_name": "B"}, who="super")
+    assert again.json["data"]["cost"] == tiered.json["data"]["cost"]
     replaced = await plane.ask("PUT", path, {"name": "c", "provider_id": of["id"], "model": "m"}, who="super")
     assert (replaced.json["data"]["name"], replaced.json["data"]["cost"]["input"]) == ("c", "0")
     assert (await plane.ask("DELETE", path, who="super")).status == 204
@@ -116,6 +135,13 @@ async def test_what_is_no_amount_is_refused(plane: ControlPlane, cost: object) -
     body = {"name": "b", "provider_id": (await provider(plane))["id"], "model": "m", "cost": {"input": cost}}
     refused = await plane.ask("POST", "/v1/backends", body, who="super")
     assert (refused.status, list(refused.details)) == (422, ["cost.input"])
+
+
+async def test_tiers_of_a_cost_rise(plane: ControlPlane) -> None:
+    tiers = [{"above": 2}, {"above": 1}]
+    body = {"name": "b", "provider_id": (await provider(plane))["id"], "model": "m", "cost": {"tiers": tiers}}
+    refused = await plane.ask("POST", "/v1/backends", body, who="super")
+    assert (*told(refused), list(refused.details)) == (422, "VALIDATION_ERROR", ["cost.tiers[1].above"])
 
 
 async def test_a_backend_on_a_route_stays_and_its_route_is_named(plane: ControlPlane) -> None:

@@ -1,6 +1,7 @@
 """Budgets: set from the level above, seen by those whom they bind, with what is spent of them now."""
 
 from collections.abc import AsyncGenerator
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 from scaigrid.config import entities
 from scaigrid.config.snapshot import Fund
 from scaigrid.errors import Code, GatewayError
+from scaigrid.limiter import Take
 from tests.scaigrid.api.conftest import platform
 from tests.scaigrid.api.control_plane import ControlPlane, declared, model
 
@@ -78,12 +80,15 @@ async def test_a_budget_is_made_read_changed_and_deleted(plane: ControlPlane) ->
     item = made.json["data"]
     assert {name: item[name] for name in given} == {**given, "cost_limit": "12.5"}
     assert (item["hard_action"], item["origin"], item["state"]) == ("block", "api", "ok")
+    assert (item["soft_limit_pct"], item["throttle_per_minute"], item["on_store_failure"]) == (0.8, 1, "deny")
     assert item["usage"] == {
         "period_start": "2026-12-31T23:00:00.000000Z",
         "period_end": "2027-01-31T23:00:00.000000Z",
         "cost": "0",
         "tokens": None,
         "requests": None,
+        "reserved": {"cost": "0", "tokens": None, "requests": None},
+        "remaining": {"cost": "12.5", "tokens": None, "requests": None},
     }
     path = f"{PATH}/{item['id']}"
     assert made.headers["location"] == path
@@ -103,12 +108,84 @@ async def test_what_was_spent_is_shown_until_the_next_period(plane: ControlPlane
     await spend(plane, item["id"], cost=250_000_001, tokens=99, requests=3)
     read = (await plane.get(f"{PATH}/{item['id']}", "super")).json["data"]
     usage = {name: read["usage"][name] for name in ("cost", "tokens", "requests")}
-    assert (usage, read["state"]) == ({"cost": "0.250000001", "tokens": 99, "requests": 3}, "ok")
+    amounts = {"cost": "0.250000001", "tokens": 99, "requests": 3}
+    assert (usage, read["state"]) == (amounts, "soft_limit_reached")
     (shown,) = (await plane.get(f"{PATH}?scope=tenant&scope_id={item['scope_id']}", "super")).json["data"]["items"]
     assert shown == read
     plane.clock.advance(86_400)
     later = (await plane.get(f"{PATH}/{item['id']}", "super")).json["data"]["usage"]
     assert (later["cost"], later["period_start"]) == ("0", read["usage"]["period_end"])
+
+
+async def test_what_it_does_at_its_limit_is_set_and_changed(plane: ControlPlane) -> None:
+    said: dict[str, Any] = {
+        "hard_action": "throttle",
+        "soft_limit_pct": 0.3,
+        "throttle_per_minute": 7,
+        "on_store_failure": "allow",
+    }
+    item = await make(plane, "user/user_a", **said)
+    assert {name: item[name] for name in said} == said
+    (fund,) = [fund for fund in plane.services.current.snapshot.funds if fund.id == item["id"]]
+    assert (fund.action, fund.soft, fund.throttle, fund.on_store_failure) == ("throttle", Fraction(3, 10), 7, "allow")
+    path = f"{PATH}/{item['id']}"
+    changed = (await plane.ask("PATCH", path, {"soft_limit_pct": None}, who="super")).json["data"]
+    assert {name: changed[name] for name in said} == {**said, "soft_limit_pct": None}
+    changed = (await plane.ask("PATCH", path, {"hard_action": "notify"}, who="super")).json["data"]
+    assert (changed["hard_action"], changed["throttle_per_minute"]) == ("notify", 7)
+
+
+@pytest.mark.parametrize(
+    ("action", "spent", "state"),
+    [
+        ("block", 7, "ok"),
+        ("block", 8, "soft_limit_reached"),
+        ("block", 10, "exhausted"),
+        ("notify", 12, "exhausted"),
+        ("throttle", 9, "soft_limit_reached"),
+        ("throttle", 10, "throttled"),
+    ],
+)
+async def test_the_state_is_what_its_limit_makes_of_the_next_call(
+    plane: ControlPlane, action: str, spent: int, state: str
+) -> None:
+    item = await make(plane, "user/user_a", hard_action=action)
+    await spend(plane, item["id"], requests=spent)
+    assert (await plane.get(f"{PATH}/{item['id']}", "super")).json["data"]["state"] == state
+
+
+async def test_what_calls_under_way_have_reserved_does_not_remain(plane: ControlPlane) -> None:
+    item = await make(plane, "user/user_a")
+    await spend(plane, item["id"], requests=4)
+    (fund,) = [fund for fund in plane.services.current.snapshot.funds if fund.id == item["id"]]
+    await plane.services.limiter.acquire([Take(fund.at(plane.clock.now()), 3)])
+    usage = (await plane.get(f"{PATH}/{item['id']}", "super")).json["data"]["usage"]
+    told = [usage["requests"], usage["reserved"]["requests"], usage["remaining"]["requests"]]
+    assert told == [4, 3, 3]
+
+
+async def test_a_budget_that_others_leave_less_names_those_of_them_that_the_caller_sees(plane: ControlPlane) -> None:
+    above = [(await make(plane, of, request_limit=limit))["id"] for of, limit in (("tenant/a", 9), ("partner/one", 8))]
+    item = await make(plane, "user/user_a", who="admin_a")
+    assert item["bounded_by"] == above[:1]
+    path = f"{PATH}/{item['id']}"
+    assert (await plane.get(path, "super")).json["data"]["bounded_by"] == above
+    assert (await plane.get(path, "user_a")).json["data"]["bounded_by"] == []
+    smaller = (await plane.ask("PATCH", path, {"request_limit": 8}, who="admin_a")).json["data"]
+    assert smaller["bounded_by"] == []
+
+
+async def test_a_group_has_a_budget_that_its_members_do_not_see(plane: ControlPlane) -> None:
+    """They would see what the others spend."""
+    given = {"name": "team", "user_ids": [id_of(plane, "user/user_a")]}
+    group = (await plane.ask("POST", "/v1/groups", given, who="admin_a")).json["data"]
+    item = await make(plane, "group/team", who="admin_a")
+    assert (item["scope"], item["scope_id"]) == ("group", group["id"])
+    path = f"{PATH}/{item['id']}"
+    seen = {who: (await plane.get(path, who)).status for who in ("admin_a", "partner_one", "user_a", "admin_b")}
+    assert seen == {"admin_a": 200, "partner_one": 200, "user_a": 404, "admin_b": 404}
+    refused = await plane.ask("DELETE", f"/v1/groups/{group['id']}", who="admin_a")
+    assert (refused.status, refused.code) == (409, "CONFLICT")
 
 
 @pytest.mark.parametrize("amounts", [{"requests": 10}, {"requests": 12}, {"requests": 1, "tokens": 7}])
@@ -215,10 +292,14 @@ async def test_the_header_narrows_to_one_tenant(plane: ControlPlane) -> None:
         ({"cost_limit": 5}, "cost_limit"),
         ({"cost_limit": "-5"}, "cost_limit"),
         ({"request_limit": -1}, "request_limit"),
-        ({"scope": "group"}, "scope"),
+        ({"scope": "team"}, "scope"),
         ({"period": "hourly"}, "period"),
-        ({"hard_action": "notify"}, "hard_action"),
-        ({"soft_limit_pct": 0.8}, "soft_limit_pct"),
+        ({"hard_action": "warn"}, "hard_action"),
+        ({"soft_limit_pct": 0}, "soft_limit_pct"),
+        ({"soft_limit_pct": 1.01}, "soft_limit_pct"),
+        ({"soft_limit_pct": "0.8"}, "soft_limit_pct"),
+        ({"throttle_per_minute": 0}, "throttle_per_minute"),
+        ({"on_store_failure": "guess"}, "on_store_failure"),
     ],
 )
 async def test_every_fault_is_named(plane: ControlPlane, change: dict[str, Any], field: str) -> None:

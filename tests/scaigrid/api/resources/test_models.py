@@ -7,6 +7,7 @@ import pytest
 from scaigrid.config.terms import Prices
 from scaigrid.control import documents as docs
 from scaigrid.pricing import PriceList
+from scaigrid.types import Usage
 from tests.scaigrid.api.control_plane import ControlPlane
 from tests.scaigrid.api.routing import backend, id_of, made, model, route, slugs, told
 
@@ -23,6 +24,7 @@ WHOLE: dict[str, Any] = {
     "default_params": {"temperature": 0.5},
     "system_prompt": "Be brief.",
     "on_unsupported": "drop_with_header",
+    "on_disconnect": "drain",
     "metadata": {"team": "support"},
 }
 
@@ -32,19 +34,23 @@ async def test_a_model_is_made_read_changed_and_deleted(plane: ControlPlane) -> 
     assert answer.status == 201
     found: dict[str, Any] = answer.json["data"]
     assert answer.headers["location"] == f"/v1/models/{found['id']}"
-    prices = {"cache_write": "2.5", "cache_write_1h": "2.5", **WHOLE["prices"]}
+    as_input = dict.fromkeys(("cache_write", "cache_write_1h", "input_audio", "input_image"), "2.5")
+    as_output = {"output_audio": "10", "output_image": "10", "image": "0", "second": "0"}
+    prices: dict[str, Any] = {**as_input, **as_output, **WHOLE["prices"], "tiers": []}
     assert {name: found[name] for name in WHOLE} == {**WHOLE, "prices": prices}
     assert (found["origin"], found["unpriced"], found["total_backend_count"]) == ("api", None, 0)
     assert found["health_status"] == "unavailable"
     read = await plane.get("/v1/models/acme/chat", "super")
     assert (read.json["data"], read.headers["etag"]) == (found, answer.headers["etag"])
     changed = await plane.ask("PATCH", "/v1/models/acme/chat", {"prices": {"output": "12"}}, who="super")
-    assert changed.json["data"]["prices"] == {**prices, "output": "12"}
+    dearer = dict.fromkeys(("output", "output_audio", "output_image"), "12")
+    assert changed.json["data"]["prices"] == {**prices, **dearer}
     assert changed.json["data"]["description"] == "Talks."
     least = {"slug": "acme/chat", "unpriced": "free"}
     replaced = await plane.ask("PUT", f"/v1/models/{found['id']}", least, who="super")
     assert (replaced.json["data"]["unpriced"], replaced.json["data"]["status"]) == ("free", "active")
-    assert set(replaced.json["data"]["prices"].values()) == {"0"}
+    nothing = replaced.json["data"]["prices"]
+    assert (nothing.pop("tiers"), set(nothing.values())) == ([], {"0"})
     assert (await plane.ask("DELETE", "/v1/models/acme/chat", who="super")).status == 204
     assert told(await plane.get(f"/v1/models/{found['id']}", "super")) == (404, "MODEL_NOT_FOUND")
 
@@ -74,6 +80,59 @@ async def test_what_reads_prices_can_send_them_back(plane: ControlPlane) -> None
     assert (await plane.ask("PUT", path, body, who="super")).json["data"]["prices"] == found["prices"]
     kept = plane.control.state.document(docs.Model, found["id"]).prices
     assert isinstance(kept, Prices)
+
+
+LARGE: dict[str, Any] = {
+    "input": "1.25",
+    "output": "10",
+    "image": "0.04",
+    "second": "0.0001",
+    "tiers": [{"above": 200_000, "input": "2.5", "output": "15"}, {"above": 500_000, "cached_input": "0.5"}],
+}
+
+
+async def test_prices_of_every_class_and_tier_are_kept_and_shown_and_can_be_sent_back(plane: ControlPlane) -> None:
+    found = await model(plane, prices=LARGE)
+    first, second = found["prices"]["tiers"]
+    assert (first["above"], first["input"], first["cached_input"], first["image"]) == (200_000, "2.5", "2.5", "0.04")
+    assert (second["above"], second["input"], second["cached_input"]) == (500_000, "1.25", "0.5")
+    price = plane.services.current.snapshot.models["acme/chat"].price
+    assert price is not None
+    assert price.cost(Usage(input=200_001, milliseconds=1_500)) == 500_002_500 + 150_000
+    path = "/v1/models/acme/chat"
+    body = {"slug": found["slug"], "prices": found["prices"]}
+    assert (await plane.ask("PUT", path, body, who="super")).json["data"]["prices"] == found["prices"]
+    untiered = await plane.ask("PATCH", path, {"prices": {"tiers": []}}, who="super")
+    assert untiered.json["data"]["prices"] == {**found["prices"], "tiers": []}
+
+
+NO_PRICES: list[tuple[dict[str, Any], str]] = [
+    ({"input_audio": "-1"}, "input_audio"),
+    ({"output_image": "1000000"}, "output_image"),
+    ({"second": "0.0000000001"}, "second"),
+    ({"image": "NaN"}, "image"),
+    ({"image": 0.04}, "image"),
+    ({"request": "1e9"}, "request"),
+    ({"video": "1"}, "video"),
+    ({"tiers": [{"input": "1"}]}, "tiers[0].above"),
+    ({"tiers": [{"above": 0}]}, "tiers[0].above"),
+    ({"tiers": [{"above": 1.5}]}, "tiers[0].above"),
+    ({"tiers": [{"above": 2**41}]}, "tiers[0].above"),
+    ({"tiers": [{"above": 5}, {"above": 5}]}, "tiers[1].above"),
+    ({"tiers": [{"above": 5}, {"above": 4}]}, "tiers[1].above"),
+    ({"tiers": [{"above": 1, "input": "-1"}]}, "tiers[0].input"),
+    ({"tiers": [{"above": 1, "tiers": []}]}, "tiers[0].tiers"),
+    ({"tiers": [{"above": above} for above in range(1, 18)]}, "tiers"),
+    ({"tiers": None}, "tiers"),
+]
+
+
+@pytest.mark.parametrize(("prices", "field"), NO_PRICES)
+async def test_what_is_no_price_is_refused_by_its_field(
+    plane: ControlPlane, prices: dict[str, Any], field: str
+) -> None:
+    refused = await plane.ask("POST", "/v1/models", {"slug": "a", "prices": prices}, who="super")
+    assert (*told(refused), list(refused.details)) == (422, "VALIDATION_ERROR", [f"prices.{field}"])
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
@@ -245,6 +304,24 @@ async def test_a_model_of_ones_own_that_chats_is_bounded(plane: ControlPlane) ->
     assert (await plane.ask("POST", "/v1/models", {**body, "modality": "embedding"}, who="admin_a")).status == 201
 
 
+async def test_the_limits_of_a_model_are_the_platforms_to_set(plane: ControlPlane) -> None:
+    """Else a tenant would lift what the operator holds its model to."""
+    body: dict[str, Any] = {"slug": "tenant/a/x", "unpriced": "free", "max_output_tokens": 5}
+    limits = {"requests_per_day": 3, "concurrent_requests": 2}
+    refused = await plane.ask("POST", "/v1/models", {**body, "limits": limits}, who="admin_a")
+    assert (refused.status, list(refused.details)) == (422, ["limits"])
+    assert (await plane.ask("POST", "/v1/models", body, who="admin_a")).status == 201
+    path = "/v1/models/tenant/a/x"
+    set_ = await plane.ask("PATCH", path, {"limits": limits, "max_image_tokens": 9}, who="super")
+    assert (set_.json["data"]["limits"], set_.json["data"]["max_image_tokens"]) == (limits, 9)
+    for sent in (body, {**body, "limits": limits}):
+        kept = await plane.ask("PUT", path, sent, who="admin_a")
+        assert (kept.status, kept.json["data"]["limits"]) == (200, limits)
+    lifted = await plane.ask("PUT", path, {**body, "limits": {"requests_per_day": 4}}, who="admin_a")
+    assert list(lifted.details) == ["limits"]
+    assert "limits" not in (await plane.get(path, "user_a")).json["data"]
+
+
 async def test_a_model_of_ones_own_is_not_priced_below_what_its_backends_charge(plane: ControlPlane) -> None:
     """Else the budget that a tenant is held to would bound nothing of what the operator pays."""
     used = await backend(plane, cost={"input": "2", "output": "8"}, granted_to=[id_of(plane, "tenant", "a")])
@@ -252,15 +329,15 @@ async def test_a_model_of_ones_own_is_not_priced_below_what_its_backends_charge(
     await model(plane, "tenant/a/x", who="admin_a", prices=fair)
     await route(plane, "tenant/a/x", used, who="admin_a")
     path = "/v1/models/tenant/a/x"
-    costs = {"input": "2", "cached_input": "2", "cache_write": "2", "cache_write_1h": "2", "output": "8"}
+    inputs = ("input", "cached_input", "cache_write", "cache_write_1h", "input_audio", "input_image")
+    outputs = ("output", "output_audio", "output_image")
+    costs = dict.fromkeys(inputs, "2") | dict.fromkeys(outputs, "8")
     for patch, fields in (
         ({"prices": {**costs, "input": "1.999999999"}}, ["prices.input"]),
         ({"prices": {**costs, "output": "7"}}, ["prices.output"]),
         ({"prices": {"cached_input": "0"}}, ["prices.cached_input"]),
-        (
-            {"prices": None, "unpriced": "free"},
-            [f"prices.{name}" for name in ("input", "cached_input", "cache_write", "cache_write_1h", "output")],
-        ),
+        ({"prices": {"tiers": [{"above": 9, "input_audio": "0"}]}}, ["prices.tiers[0].input_audio"]),
+        ({"prices": None, "unpriced": "free"}, [f"prices.{name}" for name in (*inputs, *outputs)]),
     ):
         refused = await plane.ask("PATCH", path, patch, who="admin_a")
         assert (refused.status, sorted(refused.details)) == (422, sorted(fields))

@@ -29,6 +29,14 @@ async def test_a_tenant_is_made_read_changed_and_deleted(plane: ControlPlane) ->
     assert (gone.status, gone.code) == (404, "NOT_FOUND")
 
 
+async def test_a_tenant_may_forbid_that_answers_are_kept(plane: ControlPlane) -> None:
+    made = (await plane.ask("POST", "/v1/tenants", {"slug": "new"}, who="super")).json["data"]
+    assert made["keep_bodies"] is True
+    path = f"/v1/tenants/{made['id']}"
+    assert (await plane.ask("PATCH", path, {"keep_bodies": False}, who="super")).json["data"]["keep_bodies"] is False
+    assert (await plane.get(path, "super")).json["data"]["keep_bodies"] is False
+
+
 async def test_a_change_of_what_has_changed_since_is_refused(plane: ControlPlane) -> None:
     made = await plane.ask("POST", "/v1/tenants", {"slug": "new"}, who="super")
     path, tag = f"/v1/tenants/{made.json['data']['id']}", made.headers["etag"]
