@@ -531,7 +531,7 @@ async def test_a_joiner_whose_first_is_gone_makes_the_call_itself() -> None:
     assert second.header("idempotent-replayed") is None
 
 
-async def test_an_answer_that_is_being_kept_when_its_client_leaves_is_kept() -> None:
+async def test_an_answer_that_is_being_kept_when_its_client_leaves_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     house = House()
     holding = asyncio.Event()
     keep = house.answers.keep
@@ -541,7 +541,7 @@ async def test_an_answer_that_is_being_kept_when_its_client_leaves_is_kept() -> 
         await house.gate.wait()
         await keep(scope, answer, seconds)
 
-    house.answers.keep = slow  # type: ignore[method-assign]  # the store of this test
+    monkeypatch.setattr(house.answers, "keep", slow)
     running = house.request().start(house.app())
     await holding.wait()
     running.cancel()

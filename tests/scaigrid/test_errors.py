@@ -106,7 +106,7 @@ def test_an_error_carries_what_its_raiser_adds() -> None:
 
 
 def test_the_levels_are_those_of_the_contract() -> None:
-    assert get_args(Level) == ("partner", "tenant", "user", "key", "model")
+    assert set(get_args(Level)) == {"partner", "tenant", "user", "key", "model", "group"}
 
 
 @pytest.mark.parametrize("code", Code)
