@@ -1,6 +1,6 @@
 """`/v1/accounting/prices`: which prices were in force from when on, by the versions that rows are stamped with."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from litestar import route
 from msgspec import Meta
@@ -23,7 +23,14 @@ READING = Requirement("accounting:view_all")
 
 Priceable = Literal["model", "backend"]
 
-_CURSOR = Cursor(int)
+
+class _Place(NamedTuple):
+    """Where in the list."""
+
+    seq: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+_CURSOR = Cursor(_Place)
 
 
 class PriceVersionsQuery(PageQuery, frozen=True, kw_only=True):
@@ -53,11 +60,12 @@ class PriceVersionItem(AnswerShape, kw_only=True):
 @route(PATH, http_method=READ, guards=[READING])
 async def price_versions(request: Asked, control: Provided[Control]) -> ListEnvelope[PriceVersionItem]:
     query = read_query(request, PriceVersionsQuery)
-    before = _CURSOR.read(query.cursor)
+    after = _CURSOR.read(query.cursor)
+    before = None if after is None else after.seq
     # One more than is shown says whether there are more
     found = await control.store.prices(kind=query.kind, name=query.name, before=before, limit=query.limit + 1)
     page = found[: query.limit]
-    following = _CURSOR.write(page[-1].seq) if len(found) > len(page) else None
+    following = _CURSOR.write(_Place(page[-1].seq)) if len(found) > len(page) else None
     return listed(exchange_in(request), [_item(one) for one in page], following)
 
 

@@ -26,6 +26,7 @@ CODES = {
     "UNSUPPORTED_BY_MODEL": "what a model can do is not in the document",
     "CONTEXT_TOO_LONG": "nor is how much it reads",
     "CONTENT_REFUSED": "nor what its provider refuses to talk about",
+    "IDEMPOTENCY_KEY_REUSED": "nor which call was made before with a key that is easily guessed",
     "PRECONDITION_FAILED": "a made-up If-Match names no state that there ever was",
 }
 SHAPE = re.compile("is required|is not a known .*|is given more than once|must (be|have|match|not) .*")
@@ -47,6 +48,8 @@ BEYOND = {
     (r"scopes\[\d+\]", "must be a permission of a module or one of .*"): "modules have permissions of their own",
     ("scopes|models|addresses", "must (be among|lie in) .*"): "a key gives away no more than it has",
     (r"(options|credentials)\..*", ".*"): "what a provider can be told depends on its type",
+    (r"(cost|prices)\.tiers\[\d+\]\.above", "must be more than that of the tier before"): "a rule of several items",
+    ("X-ScaiGrid-Tags", "must .*"): "a header has no schema of its parts: names, values, and how many there are",
     ("targets", "must have at least one backend"): "of the route of a model that is not disabled",
 }
 """By the field and the words of a detail, both regular expressions: what sounds as a schema does and is none of it."""
