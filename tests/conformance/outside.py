@@ -227,8 +227,8 @@ def _tokens(row: Row) -> Tokens | None:
         return None
     cached, written = row["tokens_cache_read"], row["tokens_cache_write"] + row["tokens_cache_write_1h"]
     return Tokens(
-        input=row["tokens_in"] + cached + written,
-        output=row["tokens_out"],
+        input=row["tokens_in"] + row["tokens_audio_in"] + row["tokens_image_in"] + cached + written,
+        output=row["tokens_out"] + row["tokens_audio_out"] + row["tokens_image_out"],
         cached=cached,
         written=written,
         reasoning=row["tokens_reasoning"],
