@@ -236,7 +236,7 @@ class PlainRelay:
             raise broken("a member given twice") from None
         if reported is not None and given(reported):
             self.usage = Counts().take(decoded(_usage, reported))
-        if self._required == "content" and (self.usage is None or not self.usage.believable):
+        if self._required == "content" and (self.usage is None or not self.usage.believable or not self.usage.total):
             self.output_seen = len(required) // _BYTES_PER_TOKEN
         self.ended = True
         return answer

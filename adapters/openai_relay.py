@@ -260,7 +260,7 @@ class PlainRelay:
         members = decoded(_members, body)
         _check(members, body, self._required)
         self.usage = usage(members.get("usage"))
-        if (self.usage is None or not self.usage.believable) and self._required == "choices":
+        if (self.usage is None or not self.usage.believable or not self.usage.total) and self._required == "choices":
             try:
                 self.output_seen = output_tokens(body)
             except GatewayError:

@@ -211,7 +211,7 @@ class PlainRelay:
                 raise _failure(members)
             # What has none is another answer, and clients read it without a look.
             _require(members, body, "output", b"[")
-            if self.usage is None or not self.usage.believable:
+            if self.usage is None or not self.usage.believable or not self.usage.total:
                 self.output_seen = self._guess(members, status)
         return self._renamed.response(body, members)
 

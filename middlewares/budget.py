@@ -10,6 +10,10 @@ from scaigrid.middleware import Services, begin
 from scaigrid.reservation import output_bound, reserve
 from scaigrid.types import FREE
 
+_LATE = 1800.0
+"""Seconds after which a request that comes in slowly is counted as if it had begun later: stores forget a period's fund
+an hour after its end."""
+
 
 class BudgetConfig(Strict):
     """Whether budgets are kept; the budgets themselves stand in the section `budgets`."""
@@ -44,8 +48,11 @@ class Budget:
 
 def _reserve(exchange: Exchange, now: float) -> None:
     call, model = exchange.call, exchange.model
+    # The ledger has the call in the period in which the request began: so do the counters.
+    now = max(exchange.started_at, now - _LATE)
     funds: tuple[Fund, ...] = exchange.principal.funds
-    if call is None or model is None:
+    # Who may not use the model is told so further in, in the words of one that there is not.
+    if call is None or model is None or not exchange.principal.may_use(model.slug):
         exchange.takes.extend(Take(fund.at(now), 1) for fund in funds if fund.kind == "requests")
         return
     if model.funds:

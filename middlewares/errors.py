@@ -13,6 +13,9 @@ from scaigrid.exchange import Exchange
 from scaigrid.middleware import Services, begin
 from scaigrid.secrets import masked
 
+_LEAST = 8
+"""Characters of a secret that is looked for, as in the log."""
+
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -56,5 +59,7 @@ async def _answer(exchange: Exchange, error: GatewayError, send: Send) -> None:
 
 def _scrubbed(text: str, secrets: tuple[str, ...]) -> str:
     for secret in secrets:
-        text = text.replace(secret, "***")
+        # A shorter one is no secret, and would be found within words.
+        if len(secret) >= _LEAST:
+            text = text.replace(secret, "***")
     return masked(text)

@@ -103,7 +103,7 @@ class Idempotency:
                 if drains and self._unheard < _MOST_UNHEARD:
                     self._unheard += 1
                     try:
-                        await asyncio.sleep(_UNHEARD_SECONDS)
+                        await run.unheard(_UNHEARD_SECONDS)
                     finally:
                         self._unheard -= 1
                 await run.deserted()

@@ -2,7 +2,6 @@
 
 from scaigrid.admission import admit, admits_further_in, conclude
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send
-from scaigrid.config.snapshot import Model, Principal
 from scaigrid.config.strict import Strict
 from scaigrid.exchange import Exchange
 from scaigrid.limiter import Take
@@ -47,15 +46,10 @@ class RateLimit:
 def _limit(exchange: Exchange) -> None:
     principal, call, model = exchange.principal, exchange.call, exchange.model
     exchange.takes.extend(principal.windows)
-    if call is None or model is None or not _may_use(principal, model):
+    if call is None or model is None or not principal.may_use(model.slug):
         return
     exchange.takes.extend(model.windows)
     token_windows = (*principal.token_windows, *model.token_windows)
     if token_windows and call.operation not in FREE:
         tokens = reserve(exchange, call, model).tokens
         exchange.takes.extend([Take(bucket, tokens) for bucket in token_windows])
-
-
-def _may_use(principal: Principal, model: Model) -> bool:
-    """Whoever may not use the model is told so further in, and takes no room from those who may."""
-    return model.slug not in principal.hidden and (principal.models is None or model.slug in principal.models)

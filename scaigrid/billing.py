@@ -92,7 +92,8 @@ def _within(usage: Usage, most: int) -> Usage:
         return usage
     output = max(usage.output - over, 0)
     over -= usage.output - output
-    return msgspec.structs.replace(usage, output=output, input=max(usage.input - over, 0))
+    reasoning = min(usage.reasoning, output)
+    return msgspec.structs.replace(usage, output=output, reasoning=reasoning, input=max(usage.input - over, 0))
 
 
 def _compare(exchange: Exchange, reserved: Reserved, model: Model, backend: Backend) -> None:
@@ -116,7 +117,8 @@ def usage_row(
 ) -> UsageRow:
     """The ledger's row of one attempt. Only an attempt that reached the client, or that the client left, is billed."""
     principal, backend = exchange.principal, attempt.backend
-    serving = exchange.usage is not None
+    # What makes nothing is no request of a budget; so it must be none when budgets are counted from the ledger.
+    serving = exchange.usage is not None and call.operation not in FREE
     usage = exchange.usage or _NO_USAGE
     now = clock.monotonic()
     return UsageRow(

@@ -154,12 +154,16 @@ class _Attempt:
 
     def _meaning(self, error: GatewayError | Interrupted | UpstreamFailure) -> GatewayError:
         meaning = _meaning(error, self._backend)
-        if self._drain is None or (isinstance(error, GatewayError) and not self._exchange.response_started):
+        if self._drain is None or not (self._exchange.response_started or isinstance(error, Interrupted)):
+            # A provider that fails ahead of its answer is paid by nobody, whether or not somebody waits for it.
             return meaning
         return GatewayError(Code.CLIENT_CLOSED)
 
     def lasts(self) -> None:
         """Leaves word that there is this attempt, in case nothing else will be heard of it."""
+        if self._recorded:
+            # It is over: what lasts is a client who takes his time to read the rest.
+            return
         row = begun_row(self._clock, self._exchange, self._attempt, call=self._call, model=self._model)
         # A journal that cannot be written says so by itself, and to the call when it has something to bill.
         with suppress(GatewayError):

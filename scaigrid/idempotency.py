@@ -5,8 +5,9 @@ two callers would make the same call.
 """
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import structlog
@@ -40,6 +41,8 @@ _LITTLE: Final = 64 * 1024
 """Bytes of one of them that readers can have while that is full."""
 _UNKEPT_SECONDS: Final = 3600.0
 """How long an answer that could not be kept is to be had from where those who read along have it."""
+_PARTING_SECONDS: Final = 1.0
+"""More than a call needs to take note that its client has left."""
 _OWN_HEADERS: Final = frozenset({b"x-scaigrid-overhead-ms"})
 """What is told of one request and of no repeat."""
 
@@ -74,6 +77,29 @@ class Repeats:
         """Bytes of answers under way in this worker's memory."""
         self._runs = runs
         self._answers = answers
+        self._staying: set[asyncio.Task[Any]] = set()
+        self._stopping = asyncio.Event()
+
+    async def stay(self, waited: Coroutine[Any, Any, None]) -> None:
+        """For a call that goes on without its client: returns when `waited` does, or when the worker stops."""
+        watch = asyncio.current_task()
+        ends = [asyncio.create_task(waited), asyncio.create_task(self._stopping.wait())]
+        if watch is not None:
+            self._staying.add(watch)
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
+            if watch is not None:
+                self._staying.discard(watch)
+
+    async def aclose(self) -> None:
+        """The worker is stopping: no call goes on without its client any longer. Returns once each has taken note."""
+        staying = tuple(self._staying)
+        self._stopping.set()
+        if staying:
+            await asyncio.wait(staying, timeout=_PARTING_SECONDS)
 
     async def begin(self, where: str, what: str, request_id: str) -> "Run | Reader | Answer":
         """A run of one's own for the request, the run of somebody else, or what came of one.
@@ -82,9 +108,9 @@ class Repeats:
         key belongs to another request, and STORE_UNAVAILABLE.
         """
         found = await self._runs.claim(where, what, self.terms.lease_seconds)
-        if not isinstance(found, Own):
-            _check_same(found.fingerprint, what)
         try:
+            if not isinstance(found, Own):
+                _check_same(found.fingerprint, what)
             answer = await self._answers.find(where)
             if answer is not None:
                 _check_same(answer.fingerprint, what)
@@ -170,8 +196,12 @@ class Run:
             self._end(End(whole=False, refusal=None if error is None else Refusal.of(error)))
 
     async def deserted(self) -> None:
-        """Returns as soon as nobody reads along."""
-        await self._claim.deserted()
+        """Returns as soon as nobody reads along, or the worker stops."""
+        await self._repeats.stay(self._claim.deserted())
+
+    async def unheard(self, seconds: float) -> None:
+        """Returns after so many seconds, or when the worker stops."""
+        await self._repeats.stay(asyncio.sleep(seconds))
 
     def _tell(self, piece: bytes) -> None:
         repeats = self._repeats

@@ -126,7 +126,9 @@ class Limiter(Protocol):
     async def preset(self, spent: Mapping[str, int], *, complete: bool = True) -> None:
         """Sets what is spent of each fund that is not held yet, as the ledger has it: ahead of the first acquire.
 
-        Not `complete`: there are more funds, which have been preset before. A store that has lost them refuses.
+        Not `complete`: there are more funds, which have been preset before. A store that has lost them refuses. One of
+        these funds that is held all the same is of a budget that was there before, and of whose absence the ledger
+        alone knows: it is raised to that.
         """
         ...
 

@@ -87,6 +87,7 @@ class Runtime:
         terms = section if isinstance(section, Terms) else Terms()
         self._runs = RUNS[config.store.type](config.store, clock)
         self._answers = DatabaseAnswers(self.engine, clock, terms.max_total_bytes)
+        self._repeats = Repeats(self._runs, self._answers, terms)
         self.services = Services(
             clock=clock,
             current=current,
@@ -100,7 +101,7 @@ class Runtime:
             open_paths=config.health.open_paths,
             seen=self.control.seen,
             names=Names(vault_of(config).derived(PURPOSE)),
-            repeats=Repeats(self._runs, self._answers, terms),
+            repeats=self._repeats,
         )
         kept = config.ledger
         self._retention = Retention(self.engine, clock, usage_days=kept.usage_days, hourly_days=kept.hourly_days)
@@ -155,7 +156,8 @@ class Runtime:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.control.close()
-            # Ahead of the last look at the journal: each of them leaves a row.
+            # Ahead of the last look at the journal: each of them leaves a row. What the first ends may begin to drain.
+            await self._repeats.aclose()
             await self.drains.aclose()
             await self._writer.drain(_DRAIN_SECONDS)
             await self._writer.close()

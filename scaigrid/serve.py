@@ -86,10 +86,12 @@ def _claim_port(host: str, port: int) -> None:
 
 def _migrate(config: Config, path: Path) -> None:
     from scaigrid.db.migrate import NotReady, OldRevision, ensure_current
+    from scaigrid.db.statistics import measure
     from scaigrid.db.url import database_url
 
     try:
         ensure_current(database_url(config))
+        measure(database_url(config))
     except OldRevision as error:
         raise CannotServe(f"{error}: make a backup, then run `scaigrid migrate {path}`") from error
     except NotReady as error:

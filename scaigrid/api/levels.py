@@ -53,26 +53,33 @@ _VIEWS: Mapping[str, Reach] = {
 
 def sees(view: View, party: Resource) -> bool:
     """Whether the caller sees what a party is held to: all that its permissions reach, else its own user and keys."""
-    tenant = view.state.tenant_of(party)
-    if view.tenant_id is not None and tenant != view.tenant_id:
+    if view.tenant_id is not None and view.state.tenant_of(party) != view.tenant_id:
         return False
     far = _far(view)
     if far is None or _own(view, party):
         return _own(view, party)
+    return _within(view, far, party)
+
+
+def sets(view: View, level: Level, party: Resource | None = None) -> bool:
+    """Whether the caller's permission to manage budgets goes far enough to set what parties of a level are held to.
+
+    `party`: one of them that it sees, which may lie farther away than what it manages.
+    """
+    if not view.may("accounting:manage_budgets"):
+        return False
+    far = _spread(view).get("accounting:manage_budgets", "tenant")
+    return WIDTH[far] >= WIDTH[_LEAST[level]] and (party is None or _within(view, far, party))
+
+
+def _within(view: View, far: Reach, party: Resource) -> bool:
     match far:
         case "platform":
             return True
         case "partner":
             return view.state.partner_of(party) == view.principal.partner.id
         case _:
-            return tenant == view.acting_tenant
-
-
-def sets(view: View, level: Level) -> bool:
-    """Whether the caller's permission to manage budgets goes far enough to set what parties of a level are held to."""
-    if not view.may("accounting:manage_budgets"):
-        return False
-    return WIDTH[_spread(view).get("accounting:manage_budgets", "tenant")] >= WIDTH[_LEAST[level]]
+            return view.state.tenant_of(party) == view.acting_tenant
 
 
 @lru_cache(maxsize=1)

@@ -169,7 +169,7 @@ def _seen(view: View, scope: str, scope_id: str) -> tuple[Scope, Resource]:
 def _writable(request: Asked, view: View, scope: str, scope_id: str) -> tuple[Scope, Resource]:
     """Raises 404, 403, MANAGED_BY_CONFIG, or PRECONDITION_FAILED by `If-Match`."""
     level, party = _seen(view, scope, scope_id)
-    if not sets(view, level):
+    if not sets(view, level, party):
         raise GatewayError(
             Code.AUTHZ_PERMISSION_DENIED, f"Your roles do not go far enough to set the limit of a {level}."
         )

@@ -340,7 +340,9 @@ class Model(Entry, kw_only=True):
     """Yours; shown in `/v1/models`."""
 
     def __post_init__(self) -> None:
-        if (self.prices is None) == (self.unpriced is None):
+        if self.prices is not None and self.unpriced is not None:
+            raise ValueError("`prices` and `unpriced` exclude each other: leave out one of them")
+        if self.prices is None and self.unpriced is None:
             raise ValueError("declare `prices`, or say `unpriced: free` or `unpriced: refuse`")
 
 

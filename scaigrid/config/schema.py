@@ -89,8 +89,8 @@ class Store(Strict):
 
     type: Literal["memory", "valkey"] = "memory"
     """`memory`: in the worker, exact for one worker. `valkey`: in a Valkey (7.2 or later; or a Redis, 7 or later),
-    exact over all workers and gateways that share it. Either is rebuilt from the ledger where it has lost its counters;
-    gateways that share a store should therefore share a database."""
+    exact over all workers and gateways that share it. Budgets are counted anew from the ledger where either has lost
+    its counters, and limits begin anew; gateways that share a store should therefore share a database."""
     url: Secret | None = None
     """`valkey://[[user]:password@]host[:6379][/database]`, the same with `valkeys://` for TLS, or `unix:///path`; from
     the environment (`${NAME}`) or a file (`file:path`) where it holds a password. Needed for `valkey`. Give it memory

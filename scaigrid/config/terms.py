@@ -14,8 +14,9 @@ from scaigrid.limiter import OnStoreFailure
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?(?!\n)$")]
 Slug = Annotated[str, msgspec.Meta(pattern=r"^(?!.*//)[A-Za-z0-9](?:[A-Za-z0-9._:@/-]{0,126}[A-Za-z0-9])?(?!\n)$")]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
-Amount = Annotated[Decimal, msgspec.Meta(extra={"ge": 0, "le": 10**12})]
-"""Money, not negative; msgspec has no bounds for decimals, the loader reads these."""
+Amount = Annotated[Decimal, msgspec.Meta(extra={"ge": 0, "le": 10**12, "places": 9})]
+"""Money, not negative; msgspec has no bounds for decimals, the loader reads these. What is finer than a nano-unit would
+be rounded up, and a budget would let more pass than it says."""
 Price = Annotated[Decimal, msgspec.Meta(extra={"ge": 0, "lt": 10**6, "places": 9})]
 """A price per million tokens. Below a million: what a call costs has to fit into 64 bits of nano-units. Nine places are
 a nano-unit: what is finer could not be charged exactly."""

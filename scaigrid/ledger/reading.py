@@ -1,9 +1,10 @@
 """The port of a ledger that is read: which usage rows, how many, from where on, and what they add up to."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol
 
 import msgspec
+from msgspec import Meta
 
 from scaigrid.ledger.records import Outcome, UsageRow, UsageSource
 
@@ -61,7 +62,8 @@ class Total(msgspec.Struct, frozen=True, kw_only=True):
 class Rank(NamedTuple):
     """A place among totals: the dearest first, and of two as dear the one whose key comes first."""
 
-    cost: int
+    cost: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+    """In nano-units, as a database can compare it."""
     key: str
 
 

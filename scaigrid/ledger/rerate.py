@@ -102,6 +102,9 @@ async def rerate(
             query = select(usage).where(*conditions).order_by(usage.c.created_at, usage.c.id).limit(_BATCH)
             if after is not None:
                 query = query.where(tuple_(usage.c.created_at, usage.c.id) > tuple_(*after))
+            if apply:
+                # What the sums are told rests on what is read here: nobody else rates or drops these rows meanwhile.
+                query = query.with_for_update()
             rows = [usage_row(tuple(row)) for row in (await connection.execute(query)).all()]
             found = [made for row in rows if (made := _judged(row, prices, costs, report)) is not None]
             if apply and found:

@@ -47,7 +47,8 @@ class TagBounds:
                 values.add(known)
                 self._remember()
             yield _storable(name), _storable(value)
-        if crowded and OTHER not in tags:
+        # A row may have a tag of that name itself, which then has been counted, or was one too many too.
+        if crowded and not (OTHER in tags and OTHER in names):
             yield OTHER, OTHER
 
     def _remember(self) -> None:

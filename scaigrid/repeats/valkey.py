@@ -61,6 +61,10 @@ class ValkeyRuns:
         self._beating: asyncio.Task[None] | None = None
 
     async def claim(self, scope: str, fingerprint: str, lease: float) -> Own | Reader:
+        await self._link.tried()
+        if self._link.wire is None:
+            # Nothing was asked, so there is nothing to end either.
+            raise _unavailable()
         holder = secrets.token_hex(16)
         claim = _Claim(self, (self._key("again", scope), *self._run(holder)), f"{holder} {fingerprint}", lease)
         try:

@@ -151,10 +151,12 @@ class MemoryLimiter:
             self._give_back(held[0], held[1], funds=reserved, windows=True)
 
     async def preset(self, spent: Mapping[str, int], *, complete: bool = True) -> None:
-        """Sets what is spent of each fund of which nothing is kept."""
+        """Sets what is spent of each fund of which nothing is kept. Not `complete`, raises the others."""
         for key, amount in spent.items():
             if key not in self._funds:
                 self._fund(key, None).spent = amount
+            elif not complete:
+                self._funds[key].spent = max(self._funds[key].spent, amount)
 
     async def lost(self) -> None:
         """Never returns: what a process forgets, it forgets with its life."""

@@ -165,7 +165,10 @@ class ValkeyLimiter:
         self._end(lease, "release", {})
 
     async def preset(self, spent: Mapping[str, int], *, complete: bool = True) -> None:
-        """Sets what is spent of each fund that the server does not hold; where it lost some, raises those it holds."""
+        """Sets what is spent of each fund that the server does not hold.
+
+        Raises those that it holds where it lost some, and where they are not all.
+        """
         await self._link.tried()
         wire = self._link.wire
         try:
@@ -182,7 +185,8 @@ class ValkeyLimiter:
             for lease in in_ledger & self._ending.keys():
                 del self._ending[lease]
         self._epoch, self._served = epoch, True
-        self._to_preset.clear()
+        if complete:
+            self._to_preset.clear()
         self._say_again(wire)
         inherited, self._inherited = self._inherited, {}
         for lease, used in inherited.items():
@@ -228,7 +232,7 @@ class ValkeyLimiter:
         wire = self._link.wire
         if wire is None:
             return f"the store cannot be reached: {self._link.reason}"
-        if not self._epoch:
+        if not self._epoch or self._to_preset.is_set():
             return "the store has lost its counters; they are being rebuilt from the ledger"
         try:
             await self._spent(wire, ())
@@ -297,7 +301,8 @@ class ValkeyLimiter:
     def _wire(self) -> Wire:
         self._link.start()
         wire = self._link.wire
-        if wire is None or not self._epoch or self._barred:
+        # Funds that could not be preset may have been spent already, though the counters go on.
+        if wire is None or not self._epoch or self._to_preset.is_set() or self._barred:
             raise _unavailable()
         return wire
 
@@ -328,7 +333,8 @@ class ValkeyLimiter:
 
         Of funds that have been counted without interruption, the counters know better than the ledger.
         """
-        begun, how = secrets.token_hex(8), "raise" if self._served and not self._epoch else "keep"
+        begun, again = secrets.token_hex(8), self._served and not self._epoch
+        how = "raise" if again or not complete else "keep"
         amounts = [(self._words.bucket(key), str(min(amount, MOST_OF_FUND))) for key, amount in spent.items()]
         parts = [amounts[first : first + _AT_ONCE] for first in range(0, len(amounts), _AT_ONCE)] or [[]]
         epoch = ""
@@ -337,7 +343,7 @@ class ValkeyLimiter:
             keys = (self._state, *(key for key, _ in part))
             answer = wire.call(*self._function("preset", *keys), begun, how, more, *(amount for _, amount in part))
             epoch = _text(await self._answered(answer))
-        return epoch, how == "raise" or epoch == begun
+        return epoch, again or epoch == begun
 
     async def _greet(self, wire: Wire) -> None:
         """Has the functions loaded, and finds out whether the counters are still those that we know."""

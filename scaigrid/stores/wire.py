@@ -27,8 +27,11 @@ _UNFIT: Final = (
     "CLUSTERDOWN",
     "LOADING",
     "MASTERDOWN",
+    # It takes no writes for now, and would forget which calls have ended
+    "MISCONF",
     "MOVED",
     "NOAUTH",
+    "NOREPLICAS",
     "READONLY",
     # Somebody has deleted our functions: the next connection loads them
     "ERR Function not found",

@@ -242,6 +242,13 @@ def test_a_plain_answer_without_usage_is_guessed_by_its_length() -> None:
     assert pipe.output_seen > 0
 
 
+def test_a_plain_answer_whose_usage_is_nothing_is_guessed_too() -> None:
+    body = b'{"content":[{"type":"text","text":"0123456789"}],"usage":{"input_tokens":0,"output_tokens":0}}'
+    _, pipe = plain(body)
+    assert pipe.usage == Usage()
+    assert pipe.output_seen > 0
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [

@@ -440,6 +440,13 @@ def test_a_plain_answer_without_usage_is_guessed_by_its_text() -> None:
     assert pipe.output_seen >= 25
 
 
+def test_a_plain_answer_whose_usage_is_nothing_is_guessed_too() -> None:
+    message = '{"index":0,"finish_reason":"stop","message":{"content":"%s"}}' % ("word" * 25)
+    nothing = '{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}'
+    _, pipe = plain(f'{{"choices":[{message}],"usage":{nothing}}}'.encode())
+    assert (pipe.usage, pipe.output_seen) == (Usage(), 25)
+
+
 def test_embeddings_cost_no_output() -> None:
     _, pipe = plain(b'{"data":[{"embedding":[1,2]}],"model":"a"}', "data")
     assert (pipe.usage, pipe.output_seen) == (None, 0)

@@ -245,6 +245,15 @@ def test_an_answer_without_usage_is_measured_by_what_it_is_or_may_become(
     assert abs(running.output_seen - seen) <= 15
 
 
+def test_an_answer_whose_usage_is_nothing_is_measured_too() -> None:
+    running = pipe()
+    nothing = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    running.feed(compact(responses.response(responses.message("It rains."), usage=nothing)))
+    running.close()
+    assert running.usage == Usage()
+    assert running.output_seen > 0
+
+
 def test_a_plain_answer_that_failed_is_a_failure() -> None:
     error = {"code": "rate_limit_exceeded", "message": "Slow down."}
     got = failure(pipe(), [compact(responses.response(status="failed", error=error))])

@@ -455,6 +455,26 @@ def test_an_answer_that_is_read_to_its_end_for_nobody_is_kept(provider: Provider
     gateway.usage(1)
 
 
+def test_a_worker_that_stops_reads_nothing_on_for_nobody_and_has_its_row(provider: Provider, start: Start) -> None:
+    frames = openai_frames("On", "ce.")
+    endpoint = provider.at("/stopped/v1").then(stream(*frames[:2], Then.STALL))
+    config = configured(endpoint)
+    config["models"]["m"]["on_disconnect"] = "drain"
+    gateway = start(config)
+    with (
+        http_client(gateway, secret("ann")) as client,
+        client.stream(
+            "POST", CHAT_URL["openai"], json=chat("m", stream=True), headers={"Idempotency-Key": "one"}
+        ) as first,
+    ):
+        next(first.iter_raw())
+    assert not endpoint.seen().left.wait(0.5)
+    assert gateway.stop() == 0
+    (row,) = gateway.rows("usage")
+    assert (row["outcome"], row["serving"], row["usage_source"]) == ("client_closed", 1, "estimated")
+    assert len(gateway.rows("audit")) == 1
+
+
 # -- workers and instances -------------------------------------------------------------------------------------------
 
 

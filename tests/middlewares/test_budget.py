@@ -3,6 +3,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from middlewares.budget import Budget, BudgetConfig
@@ -11,6 +12,7 @@ from middlewares.rate_limit import RateLimit, RateLimitConfig
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send, respond
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Attempt, Exchange
+from scaigrid.middleware import begin
 from scaigrid.types import Usage
 from tests.harness.asgi import Request
 from tests.harness.eventually import becomes
@@ -392,6 +394,28 @@ async def test_a_call_over_midnight_is_spent_in_the_period_in_which_it_began() -
     assert dict(await parts.limiter.spent([before, after])) == {before.key: (1, 0), after.key: (0, 0)}
 
 
+@pytest.mark.parametrize(("late", "counts"), [(60, "before"), (7200, "after")])
+async def test_a_request_that_comes_in_over_midnight_is_spent_where_the_ledger_has_it(late: float, counts: str) -> None:
+    """But never in a period that a store may have forgotten."""
+    parts = budgeted(request_limit=1)
+    before = parts.snapshot.funds[0].at(parts.clock.now())
+    budget = Budget(answering(parts), BudgetConfig(), parts.services)
+    parts.clock.wall = before.until - 1
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        called(exchange(request))
+        parts.clock.advance(late)
+        await budget(scope, receive, send)
+
+    request = Request(CHAT)
+    await request.through(identified(slow, parts))
+    after = parts.snapshot.funds[0].at(parts.clock.now())
+    spent = await parts.limiter.spent([before, after])
+    assert {"before": spent[before.key], "after": spent[after.key]} == {
+        name: (int(name == counts), 0) for name in ("before", "after")
+    }
+
+
 async def test_a_budget_begins_anew_with_its_period() -> None:
     parts = budgeted(request_limit=1)
     for expected in (200, 429):
@@ -542,6 +566,25 @@ async def test_a_call_of_a_model_that_there_is_not_reserves_its_request_alone() 
 
     await Call(parts, look, model="made/up").made()
     assert seen == [(0, 0), (0, 1)]
+
+
+@pytest.mark.parametrize(
+    "bounds", [{"hidden": frozenset({"acme/chat"})}, {"models": frozenset({"acme/other"})}], ids=["hidden", "confined"]
+)
+@pytest.mark.parametrize("limits", [{"cost_limit": 0}, {"request_limit": 0}], ids=["cost", "requests"])
+async def test_who_may_not_use_a_model_takes_nothing_of_its_budget_and_learns_nothing(
+    bounds: dict[str, Any], limits: dict[str, Any]
+) -> None:
+    parts = budgeted("model", "acme/chat", **limits)
+    stranger = msgspec.structs.replace(parts.principal, **bounds)
+
+    async def decoded(scope: Scope, receive: Receive, send: Send) -> None:
+        found, send = begin(scope, send, parts.services)
+        called(found)
+        await Budget(Bare().app, BudgetConfig(), parts.services)(scope, receive, send)
+
+    app = Errors(identified(decoded, parts, stranger), ErrorsConfig(), parts.services)
+    assert (await Request(CHAT).through(app)).status == 200
 
 
 async def test_off_keeps_no_budget_and_still_takes_what_rate_limit_wants() -> None:

@@ -3,6 +3,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 from starlette.middleware import Middleware as InStarlette
@@ -198,6 +199,15 @@ async def test_a_known_secret_never_reaches_a_client(parts: Parts, dialect: str,
     assert secret.encode() not in request.body
     told = b"sgk_***" if secret.startswith("sgk_") else b"***"
     assert b"Incorrect API key provided: %b. Ask for another." % told in request.body
+
+
+async def test_a_key_of_one_letter_is_not_looked_for_in_words(parts: Parts) -> None:
+    """What a trial has for a key would be found in every sentence; from eight characters on it is a secret."""
+    current = parts.services.current
+    current.snapshot = msgspec.structs.replace(current.snapshot, secrets=("x", "12345678"))
+    error = GatewayError(Code.BACKEND_ERROR, "The next one: 12345678.")
+    request = await Request("/v1/do").through(linked(parts, raising(error)))
+    assert b"The next one: ***." in request.body
 
 
 async def test_around_the_whole_of_starlette_its_own_answer_stands(parts: Parts, log: Written) -> None:

@@ -513,6 +513,19 @@ async def test_the_call_ends_when_the_last_of_them_leaves() -> None:
     assert house.answers.kept == {}
 
 
+async def test_who_was_refused_another_body_is_not_taken_for_one_who_joined() -> None:
+    house = House()
+    house.behaviour = leaving(house.gate)
+    first = house.request(stream=True)
+    running = first.start(house.app())
+    await first.got(1)
+    assert (await house.call(content="Bye", stream=True)).code == "IDEMPOTENCY_KEY_REUSED"
+    first.leave()
+    await running
+    assert not first.complete
+    assert house.answers.kept == {}
+
+
 async def test_a_joiner_whose_first_is_gone_makes_the_call_itself() -> None:
     """The first leaves at the moment when somebody joins; the key is free, so the call is made anew."""
     house = House()

@@ -13,7 +13,7 @@ from scaigrid.exchange import Attempt, Exchange, Reserved
 from scaigrid.ledger.records import UsageRow
 from scaigrid.middleware import begin
 from scaigrid.translation import Translation
-from scaigrid.types import MOST_TOKENS, Done, Event, Text, Usage
+from scaigrid.types import FREE, MOST_TOKENS, Done, Event, Operation, Text, Usage
 from tests.harness.asgi import Request
 from tests.harness.lanes import CHAT_URL
 from tests.harness.services import MODEL, Parts
@@ -267,6 +267,11 @@ def test_our_own_guess_never_takes_more_than_was_reserved() -> None:
     assert guessed.overrun == 0
 
 
+def test_what_is_cut_down_has_no_more_reasoning_than_output() -> None:
+    guessed = billed(Passed(Usage(input=60, output=80, reasoning=70)), Reserved(100, 10**12), complete=False)
+    assert guessed.usage == Usage(input=60, output=40, reasoning=40)
+
+
 def test_a_guess_within_what_was_reserved_is_left_alone() -> None:
     guessed = billed(Passed(None, output_seen=12), Reserved(10**6, 10**12), complete=False)
     assert guessed.usage == ESTIMATED
@@ -319,6 +324,17 @@ def test_the_same_text_of_another_model_is_estimated() -> None:
 def test_a_relay_keeps_no_text_so_that_it_is_estimated() -> None:
     exchange = billed(Passed(None, output_seen=12), Reserved(10**6, 10**12), target="gpt-4o")
     assert (exchange.usage, exchange.usage_source) == (ESTIMATED, "estimated")
+
+
+@pytest.mark.parametrize("operation", sorted(FREE))
+def test_what_makes_nothing_is_no_request_of_a_budget_that_is_counted_from_the_ledger(operation: Operation) -> None:
+    parts = Parts()
+    exchange = exchange_of(parts)
+    assert exchange.call is not None
+    exchange.call.operation = operation
+    bill(exchange, parts.model, parts.snapshot.backends[0], Passed(USED), complete=True)
+    row = row_of(parts, exchange)
+    assert (row.serving, row.outcome, row.cost, row.usage_source) == (False, "ok", 0, "none")
 
 
 # -- the row of what a crash interrupts --------------------------------------------------------------------------------

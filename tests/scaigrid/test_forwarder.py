@@ -147,6 +147,24 @@ async def test_a_stream_is_sent_as_it_comes() -> None:
     assert scene.exchange.streaming
 
 
+async def test_a_stream_that_comes_whole_in_one_piece_begins_once() -> None:
+    scene = Scene(streamed(b"".join(STREAM)), asked={"stream": True})
+    assert await scene.run() is None
+    starts = [message for message in scene.request.sent if message["type"] == "http.response.start"]
+    assert (len(starts), scene.request.complete) == (1, True)
+    assert scene.request.body.endswith(STREAM[-1])
+    assert scene.rows == [FINE]
+
+
+async def test_a_stream_of_which_nothing_is_passed_on_ahead_of_its_end_begins_once() -> None:
+    """Comments, and usage that the client has not asked for."""
+    scene = Scene(streamed(b": wait\n\n", STREAM[-2], STREAM[-1]), asked={"stream": True})
+    assert await scene.run() is None
+    assert [message["type"] for message in scene.request.sent] == ["http.response.start", "http.response.body"]
+    assert (scene.request.body, scene.request.complete) == (STREAM[-1], True)
+    assert scene.rows == [FINE]
+
+
 async def test_the_request_to_the_provider_is_its_own() -> None:
     scene = Scene(plain())
     scene.exchange.output_bound = 77
@@ -712,6 +730,24 @@ async def test_no_answer_is_drained_beyond_the_deadline_of_its_route() -> None:
     assert [row[:3] for row in scene.rows] == [CUT]
 
 
+async def test_a_provider_that_fails_ahead_of_a_drained_answer_is_paid_by_nobody() -> None:
+    gate = asyncio.Event()
+
+    class Unreachable(Planned):
+        async def head(self) -> None:
+            await gate.wait()
+            raise UpstreamFailure("refused")
+
+    scene = drained(Unreachable(), plain())
+    task = asyncio.create_task(scene.code())
+    await scene.upstream.asked.wait()
+    scene.request.leave()
+    await becomes(lambda: draining(scene) == 1, "it is read on")
+    gate.set()
+    assert await task is Code.CLIENT_CLOSED
+    assert (scene.rows, scene.asked, scene.exchange.served) == ([FAILED], "a", False)
+
+
 async def test_a_provider_that_breaks_off_while_drained_is_not_asked_elsewhere() -> None:
     gate = asyncio.Event()
     scene = drained(Planned(*STREAM[:2], gate, UpstreamFailure("reset")), plain())
@@ -746,6 +782,23 @@ async def test_a_call_that_does_not_last_leaves_its_row_alone() -> None:
     scene = Scene(plain())
     await scene.run()
     assert len(scene.parts.kept.records) == 1
+
+
+async def test_a_call_that_has_its_row_leaves_no_word_while_its_answer_is_read_slowly() -> None:
+    scene = Scene(plain())
+    read = asyncio.Event()
+
+    async def slow(message: Message) -> None:
+        await scene.request.send(message)
+        if message["type"] == "http.response.body":
+            await read.wait()
+
+    scene.send = slow
+    task = asyncio.create_task(scene.run())
+    await becomes(lambda: scene.request.reads > 0, "the client is watched")
+    read.set()
+    await task
+    assert [type(record) for record in scene.parts.kept.records] == [UsageRow]
 
 
 async def test_a_call_goes_on_whose_beginning_could_not_be_noted() -> None:

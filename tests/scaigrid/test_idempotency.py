@@ -153,6 +153,20 @@ async def test_cancelling_the_last_wait_does_not_stop_the_keeping() -> None:
     assert (await stores.again()).body == b"hello"
 
 
+@pytest.mark.parametrize("read", [False, True], ids=["unheard", "read along"])
+async def test_a_worker_that_stops_lets_no_call_go_on_without_its_client(*, read: bool) -> None:
+    stores = Stores()
+    run = await stores.run()
+    if read:
+        await stores.again()
+    staying = asyncio.create_task(run.deserted() if read else run.unheard(3600))
+    await asyncio.sleep(0)
+    assert not staying.done()
+    await stores.repeats.aclose()
+    assert staying.done()
+    await run.unheard(3600)
+
+
 def test_terms_have_bounds() -> None:
     for name, value in {"keep_hours": 0, "wait_seconds": -1, "lease_seconds": 0, "max_body_bytes": 1}.items():
         with pytest.raises(msgspec.ValidationError):

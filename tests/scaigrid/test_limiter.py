@@ -370,6 +370,20 @@ async def test_a_preset_is_spent_before_the_first_call(opener: Opener) -> None:
         await taken(opened.limiter, (fund(), 1))
 
 
+async def test_a_fund_that_was_gone_for_a_while_is_raised_to_what_the_ledger_says(opener: Opener) -> None:
+    """A budget is taken out of the configuration and put back: what was spent meanwhile took nothing of it."""
+    async with opener() as opened:
+        limiter = opened.limiter
+        for key in ("behind", "ahead"):
+            await limiter.settle(await taken(limiter, (fund(key), 2)), {})
+        await limiter.preset({"behind": 4, "ahead": 1, "new": 3}, complete=False)
+        assert await limiter.spent([fund("behind"), fund("ahead"), fund("new")]) == {
+            "behind": (4, 0),
+            "ahead": (2, 0),
+            "new": (3, 0),
+        }
+
+
 async def test_a_preset_leaves_a_fund_alone_that_is_held(opener: Opener) -> None:
     """Whoever starts later asks a ledger that is written behind the counters: they know better."""
     async with opener() as opened:

@@ -15,7 +15,8 @@ _PERMISSION = " or ".join(READING.permissions)
 _REACH = "The widest of the permissions says how far the rows reach; a filter for anything beyond it finds nothing."
 _EXACT = (
     "Any span is exact, to the row. Hours and days stay countable when rows have gone by age (`ledger.usage_days`); of "
-    "those times, ask for whole hours, and later for whole days in UTC."
+    "those times, ask for whole hours, and later for whole days in UTC. Tags of one user, key, model or backend, or by "
+    "these, are added up from the rows, and go with them."
 )
 _CSV = "id,request_id,created_at\r\nusage_019b76da81a2,req_019b76da81a1,2026-01-31T12:00:00.000000Z\r\n"
 _NDJSON = '{"id":"usage_019b76da81a2","request_id":"req_019b76da81a1","created_at":"2026-01-31T12:00:00.000000Z"}\n'

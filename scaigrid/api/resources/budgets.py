@@ -166,7 +166,8 @@ class Budgets(Collection[BudgetGiven, BudgetItem]):
         return sees(view, resource)
 
     def may_change(self, view: View, resource: Resource) -> bool:
-        return sets(view, view.state.document(docs.Budget, resource.id).scope)
+        budget = view.state.document(docs.Budget, resource.id)
+        return sets(view, budget.scope, view.state.get(PARTIES[budget.scope], budget.scope_id))
 
     async def informed(self, view: View, resources: Sequence[Resource]) -> View:
         now = view.services.clock.now()
@@ -210,7 +211,8 @@ class Budgets(Collection[BudgetGiven, BudgetItem]):
         )
 
     def document(self, view: View, given: BudgetGiven, before: Resource | None) -> docs.Budget:
-        if not sets(view, given.scope):
+        party = view.state.get(PARTIES[given.scope], given.scope_id)
+        if not sets(view, given.scope, party if party is not None and sees(view, party) else None):
             raise GatewayError(
                 Code.AUTHZ_PERMISSION_DENIED, f"Your roles do not go far enough to set budgets of a {given.scope}."
             )

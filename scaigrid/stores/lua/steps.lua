@@ -40,8 +40,9 @@ local function tick(state, given)
   return now, held[1]
 end
 
--- Gives back what expired leases reserved. What they took of windows comes back with time alone.
-local function sweep(open, now)
+-- Gives back what expired leases reserved. What they took of windows comes back with time alone. Only from then on may
+-- the server forget a lease by itself: where nobody takes a step for days, nobody else knows what it reserved.
+local function sweep(open, now, given)
   local over = redis.call('ZRANGE', open, '-inf', whole(now - USUAL), 'BYSCORE', 'LIMIT', 0, SWEPT)
   for _, lease in ipairs(over) do
     redis.call('ZREM', open, lease)
@@ -51,6 +52,9 @@ local function sweep(open, now)
       if record[i + 1] ~= 'w' then
         close_fund(record[i], record[i + 2], '0')
       end
+    end
+    if given == '' then
+      redis.call('PEXPIRE', lease, whole(LATE / 1000))
     end
   end
 end
@@ -66,7 +70,7 @@ local function acquire(keys, args)
   if epoch ~= args[2] then
     return { -1, 0 }
   end
-  sweep(keys[2], now)
+  sweep(keys[2], now, given)
 
   local record, buckets, windows = { now }, {}, {}
   local refused, ticks = 0, 0
@@ -109,11 +113,7 @@ local function acquire(keys, args)
       take_of_fund(bucket, now, given)
     end
   end
-  if given == '' then
-    redis.call('SET', keys[3], cmsgpack.pack(record), 'PX', whole((patience + LATE) / 1000))
-  else
-    redis.call('SET', keys[3], cmsgpack.pack(record))
-  end
+  redis.call('SET', keys[3], cmsgpack.pack(record))
   redis.call('ZADD', keys[2], whole(now + patience - USUAL), keys[3])
   return answer
 end
@@ -214,7 +214,7 @@ end
 -- Answers two numbers for each: spent or in the window, and reserved.
 local function spent(keys, args)
   local now = tick(keys[1], args[1])
-  sweep(keys[2], now)
+  sweep(keys[2], now, args[1])
   local answer = {}
   for i = 3, #keys do
     local amount, reserved

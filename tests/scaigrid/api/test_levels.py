@@ -91,6 +91,18 @@ def test_each_role_sets_what_is_below_its_own_level(who: str, expected: set[str]
     assert settable(view(who)) == expected
 
 
+def test_who_sees_a_partner_and_manages_one_of_its_tenants_sets_what_is_in_that_tenant_alone() -> None:
+    of, also = view("admin_a"), view("partner_one_viewer").principal
+    own = of.principal
+    of.exchange.principal = msgspec.structs.replace(
+        own, roles=(*own.roles, *also.roles), permissions=own.permissions | also.permissions
+    )
+    assert seen(of) == HERE | SISTER
+    assert sets(of, "user", party("user/user_a"))
+    assert not sets(of, "user", party("user/user_b"))
+    assert not sets(of, "key", party("key/user_b"))
+
+
 @pytest.mark.parametrize(
     ("who", "scope", "expected"),
     [

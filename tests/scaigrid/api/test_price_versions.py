@@ -1,5 +1,6 @@
 """Prices as they were, over the API: for those who may see what providers charge."""
 
+from base64 import b64encode
 from typing import Any
 
 from scaigrid.config import entities
@@ -37,6 +38,13 @@ async def test_a_page_goes_on_where_the_one_before_ended(database_url: str) -> N
     assert (first["pagination"]["has_more"], second["pagination"]["has_more"]) == (True, False)
     assert {page["data"]["items"][0]["kind"] for page in (first, second)} == {"model", "backend"}
     await plane.close()
+
+
+async def test_a_cursor_that_no_page_gave_is_refused(plane: ControlPlane) -> None:
+    """A number too large for the database too."""
+    for cursor in ("x", b64encode(b"[%d]" % 2**63).decode()):
+        answer = await plane.get(f"{PATH}?cursor={cursor}", "super")
+        assert (answer.status, list(answer.details)) == (422, ["cursor"])
 
 
 async def test_filters_find_what_they_name(database_url: str) -> None:

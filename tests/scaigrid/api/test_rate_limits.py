@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from scaigrid.config import entities
 from scaigrid.errors import Code, GatewayError
 from scaigrid.limiter import Take
-from tests.scaigrid.api.control_plane import ControlPlane
+from tests.scaigrid.api.conftest import platform
+from tests.scaigrid.api.control_plane import ControlPlane, declared
 
 PATH = "/v1/rate-limits"
 
@@ -229,6 +232,23 @@ async def test_a_neighbours_limits_are_not_there(plane: ControlPlane) -> None:
         for who in ("admin_b", "partner_two"):
             assert (await plane.ask("PUT", path, {"requests_per_minute": 1}, who=who)).code == "NOT_FOUND"
             assert (await plane.ask("DELETE", path, who=who)).code == "NOT_FOUND"
+
+
+async def test_who_sees_a_partner_and_manages_one_of_its_tenants_sets_those_of_that_tenant_alone(
+    database_url: str,
+) -> None:
+    made = platform()
+    both = entities.User(tenant="a", roles=("tenant_admin", "partner_viewer"))
+    config = msgspec.structs.replace(
+        made, users={**made.users, "both": both}, keys={**made.keys, "both": declared("both", "both")}
+    )
+    plane = await ControlPlane(config, url=database_url).open()
+    own, other = [(await make(plane, tenant))["user"] for tenant in ("a", "b")]
+    for path, status in ((own, 200), (other, 403)):
+        assert (await plane.get(path, "both")).status == 200
+        assert (await plane.ask("PUT", path, {"requests_per_minute": 0}, who="both")).status == status
+    assert (await plane.ask("DELETE", other, who="both")).status == 403
+    await plane.close()
 
 
 @pytest.mark.parametrize("scope", ["group", "api_key", "models", "Partner"])

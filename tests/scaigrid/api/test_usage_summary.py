@@ -1,5 +1,6 @@
 """What usage adds up to, over the API: each caller's own, exact, in pages."""
 
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -152,6 +153,7 @@ async def test_a_walk_through_the_pages_meets_every_group_once_the_dearest_first
     [
         ("?group_by=colour", "group_by"),
         ("?cursor=x", "cursor"),
+        ("?cursor=" + b64encode(b'[%d,"m"]' % 2**63).decode(), "cursor"),
         ("?limit=0", "limit"),
         ("?request_id=x", "request_id"),
         ("?period=daily&start=2026-01-31T12:00:00Z", "period"),

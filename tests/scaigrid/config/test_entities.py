@@ -70,9 +70,15 @@ def test_a_budget_limits_something_in_a_time_zone_that_exists(made: Any) -> None
         made(**{amount: 0}, timezone="Europe/Amsterdam")
 
 
-@pytest.mark.parametrize("fields", [{}, {"unpriced": "free", "prices": terms.Prices()}])
-def test_a_model_has_prices_or_says_why_not(fields: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="declare `prices`, or say `unpriced"):
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({}, "declare `prices`, or say `unpriced"),
+        ({"unpriced": "free", "prices": terms.Prices()}, "`prices` and `unpriced` exclude each other"),
+    ],
+)
+def test_a_model_has_prices_or_says_why_not(fields: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
         entities.Model(route=ROUTE, **fields)
 
 

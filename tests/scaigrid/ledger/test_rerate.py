@@ -1,5 +1,6 @@
 """Rows are rated again exactly, nothing is written unasked, and a second run finds nothing left to do."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -84,6 +85,14 @@ async def test_a_second_run_finds_nothing_to_do(engine: AsyncEngine) -> None:
     await rated(engine)
     report = await rated(engine)
     assert (report.rows, report.changed.rows) == (2, 0)
+
+
+async def test_two_runs_at_once_change_the_sums_once(engine: AsyncEngine) -> None:
+    await fill(engine, *(row(number) for number in range(300)))
+    await asyncio.gather(*(rated(engine) for _ in range(3)))
+    at = row(1).created_at
+    assert {cost for cost, *_ in await kept(engine)} == {35}
+    assert (await spent(engine, "model", "acme/large", 0.0, at + 86_400 * 3)).cost == 300 * 35
 
 
 async def test_sums_follow_the_rows(engine: AsyncEngine) -> None:

@@ -34,6 +34,14 @@ def test_names_beyond_the_bound_are_counted_together_once_for_a_row() -> None:
     assert kept(bounds, {"c": "3"}) == {OTHER: OTHER}
 
 
+def test_a_tag_of_that_very_name_hides_no_other() -> None:
+    bounds = TagBounds(names=2)
+    kept(bounds, {"a": "1", "b": "2"})
+    assert kept(bounds, {OTHER: "x", "new": "y"}) == {OTHER: OTHER}
+    known = TagBounds(names=1)
+    assert kept(known, {OTHER: "x", "new": "y"}) == {OTHER: "x"}
+
+
 def test_what_is_remembered_is_bounded_over_all_tenants() -> None:
     bounds = TagBounds(values=2, memory=3)
     for tenant in ("t", "u"):

@@ -270,6 +270,25 @@ async def test_a_neighbours_budgets_are_not_there(plane: ControlPlane) -> None:
         assert (refused.status, list(refused.details)) == (404, ["scope_id"])
 
 
+async def test_who_sees_a_partner_and_manages_one_of_its_tenants_sets_those_of_that_tenant_alone(
+    database_url: str,
+) -> None:
+    made = platform()
+    both = entities.User(tenant="a", roles=("tenant_admin", "partner_viewer"))
+    config = msgspec.structs.replace(
+        made, users={**made.users, "both": both}, keys={**made.keys, "both": declared("both", "both")}
+    )
+    plane = await ControlPlane(config, url=database_url).open()
+    assert (await plane.ask("POST", PATH, body(plane, "user/user_a"), who="both")).status == 201
+    path = f"{PATH}/{(await make(plane, 'user/user_b'))['id']}"
+    assert (await plane.get(path, "both")).status == 200
+    new = await plane.ask("POST", PATH, body(plane, "user/user_b", name="other"), who="both")
+    changed = await plane.ask("PATCH", path, {"request_limit": 0}, who="both")
+    gone = await plane.ask("DELETE", path, who="both")
+    assert {answer.code for answer in (new, changed, gone)} == {"AUTHZ_PERMISSION_DENIED"}
+    await plane.close()
+
+
 async def test_a_key_that_carries_less_is_told_so(plane: ControlPlane) -> None:
     refused = await plane.get(PATH, "admin_a_other")
     assert (refused.status, refused.code) == (403, "AUTH_INSUFFICIENT_SCOPE")
