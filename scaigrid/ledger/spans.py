@@ -17,6 +17,8 @@ class Piece(NamedTuple):
     """Sums of so many seconds, or ROWS."""
     start: float
     end: float
+    sign: int = 1
+    """-1 for what is taken away: it was counted in another piece, and is no part of the span."""
 
 
 def pieces(start: float, end: float, spans: Sequence[int] = (DAY, HOUR)) -> Sequence[Piece]:
@@ -36,3 +38,29 @@ def pieces(start: float, end: float, spans: Sequence[int] = (DAY, HOUR)) -> Sequ
     if first >= last:
         return pieces(start, end, narrower)
     return (*pieces(start, first, narrower), Piece(span, first, last), *pieces(last, end, narrower))
+
+
+def cut(start: float, end: float) -> Sequence[Piece]:
+    """The parts of a span as `pieces` has them, but few of them hours.
+
+    Of a day that the span has more than half of, the whole is taken and the rest is taken away again: so no edge costs
+    more than twelve hours, where it could cost twenty-three. Where the hours are gone, that day counts whole.
+    """
+    start = max(start, 0.0)
+    first = _nearest(start)
+    last = end if math.isinf(end) else _nearest(end)
+    if first >= last or end - start <= DAY / 2:
+        return pieces(start, end)
+    return (*_edge(start, first), Piece(DAY, first, last), *(() if math.isinf(end) else _edge(last, end)))
+
+
+def _nearest(moment: float) -> float:
+    day = moment // DAY * DAY
+    return day if moment - day <= DAY / 2 else day + DAY
+
+
+def _edge(start: float, end: float) -> Sequence[Piece]:
+    """What lies between two moments; taken away where they are the other way round."""
+    if start <= end:
+        return pieces(start, end, (HOUR,))
+    return [piece._replace(sign=-1) for piece in pieces(end, start, (HOUR,))]

@@ -8,13 +8,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, cast, exists, func, or_, select, true, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.selectable import FromClause
 
 from scaigrid.db.models import usage, usage_rollup, usage_tag_rollup
 from scaigrid.ledger.reading import Grouping, Rank, Tag, Total, UsageFilter
-from scaigrid.ledger.spans import DAY, ROWS, Piece, pieces
+from scaigrid.ledger.spans import DAY, ROWS, Piece, cut, pieces
 from scaigrid.ledger.tag_bounds import OTHER
 from scaigrid.ledger.tag_queries import each_tag, has_tag
 from scaigrid.timestamps import iso
@@ -54,6 +68,7 @@ class _Source(NamedTuple):
     table: FromClause
     key: ColumnElement[Any]
     sums: Mapping[str, ColumnElement[int]]
+    attempts: ColumnElement[int]
     conditions: Sequence[ColumnElement[bool]]
 
 
@@ -103,12 +118,20 @@ async def _query(connection: AsyncConnection, wanted: UsageFilter, by: Grouping)
     dialect = connection.dialect.name
     start, end = wanted.start or 0.0, math.inf if wanted.end is None else wanted.end
     tagged = by == "tag" or wanted.tag is not None
-    parts = pieces(start, end, ()) if await _rows_alone(connection, wanted, by) else pieces(start, end)
-    sources = [_source(piece, wanted, by, dialect, tagged=tagged) for piece in parts]
-    if not sources:
+    if await _rows_alone(connection, wanted, by):
+        parts = pieces(start, end, ())
+    else:
+        # There are few sums of tags, and they do not say how many attempts they are of.
+        parts = pieces(start, end) if tagged else cut(start, end)
+    if not parts:
         return None
-    found = union_all(*(_summed(source) for source in sources)).subquery("found")
-    return select(found.c.key, *(func.sum(found.c[name]).label(name) for name in _SUMS)).group_by(found.c.key)
+    summed = [_summed(_source(piece, wanted, by, dialect, tagged=tagged), piece.sign) for piece in parts]
+    found = union_all(*summed).subquery("found")
+    query = select(found.c.key, *(func.sum(found.c[name]).label(name) for name in _SUMS)).group_by(found.c.key)
+    if all(piece.sign > 0 for piece in parts):
+        return query
+    # What there was only in a part that is taken away is not there at all.
+    return query.having(func.sum(found.c.attempts) > 0)
 
 
 async def _rows_alone(connection: AsyncConnection, wanted: UsageFilter, by: Grouping) -> bool:
@@ -154,7 +177,8 @@ def _source(piece: Piece, wanted: UsageFilter, by: Grouping, dialect: str, *, ta
             key = table.c.name + ":" + table.c.value
         case _:
             key = table.c[_COLUMNS[by]]
-    return _Source(table, key, {name: table.c[name] for name in _SUMS}, conditions)
+    attempts = table.c.requests if tagged else table.c.attempts
+    return _Source(table, key, {name: table.c[name] for name in _SUMS}, attempts, conditions)
 
 
 def _rows(piece: Piece, wanted: UsageFilter, by: Grouping, dialect: str) -> _Source:
@@ -173,7 +197,7 @@ def _rows(piece: Piece, wanted: UsageFilter, by: Grouping, dialect: str) -> _Sou
                 conditions.append(true() if wanted.tag.value is None else value == wanted.tag.value)
         case _:
             key = func.coalesce(usage.c[_COLUMNS[by]], "")
-    return _Source(table, key, _ROW_SUMS, conditions)
+    return _Source(table, key, _ROW_SUMS, literal(1), conditions)
 
 
 def row_conditions(wanted: UsageFilter, dialect: str) -> list[ColumnElement[bool]]:
@@ -192,8 +216,9 @@ def _equal(table: FromClause, wanted: UsageFilter) -> list[ColumnElement[bool]]:
 _PLAIN = frozenset(UsageFilter.__struct_fields__) - {"start", "end", "tag"}
 
 
-def _summed(source: _Source) -> Select[Any]:
-    sums = [func.sum(column).label(name) for name, column in source.sums.items()]
+def _summed(source: _Source, sign: int) -> Select[Any]:
+    summed = {**source.sums, "attempts": source.attempts}
+    sums = [(sign * func.sum(column)).label(name) for name, column in summed.items()]
     query = select(source.key.label("key"), *sums).select_from(source.table)
     return query.where(*source.conditions).group_by(source.key)
 

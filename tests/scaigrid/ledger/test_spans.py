@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaigrid.ledger.spans import DAY, HOUR, ROWS, Piece, pieces
+from scaigrid.ledger.spans import DAY, HOUR, ROWS, Piece, cut, pieces
 
 TIMES = st.one_of(
     st.floats(0, 10 * DAY),
@@ -64,3 +64,34 @@ def test_sums_begin_and_end_where_hours_and_days_do(start: float, end: float) ->
             assert piece.end - piece.start < 2 * HOUR
         else:
             assert (piece.start % piece.of, piece.end % piece.of) == (0, 0)
+
+
+def test_of_a_day_that_is_nearly_whole_the_rest_is_taken_away() -> None:
+    assert cut(HOUR + 0.5, 2 * DAY - HOUR) == (
+        Piece(HOUR, 0, HOUR, -1),
+        Piece(ROWS, HOUR, HOUR + 0.5, -1),
+        Piece(DAY, 0, 2 * DAY),
+        Piece(HOUR, 2 * DAY - HOUR, 2 * DAY, -1),
+    )
+
+
+def test_what_is_less_than_half_a_day_is_cut_as_it_was() -> None:
+    for start, end in ((11 * HOUR, 12.5 * HOUR), (13 * HOUR, DAY + HOUR), (23 * HOUR, DAY + 2 * HOUR)):
+        assert cut(start, end) == pieces(start, end)
+    assert cut(DAY, math.inf) == pieces(DAY, math.inf)
+    assert cut(5.0, 5.0) == ()
+
+
+@given(TIMES, TIMES, st.lists(st.floats(0, 11 * DAY), max_size=20))
+def test_every_moment_of_the_span_counts_once_and_no_other(start: float, end: float, moments: list[float]) -> None:
+    parts = cut(start, end)
+    for moment in (*moments, start, end, *(piece.start for piece in parts)):
+        counted = sum(piece.sign for piece in parts if piece.start <= moment < piece.end)
+        assert counted == (start <= moment < end)
+
+
+@given(TIMES, TIMES)
+def test_no_edge_costs_more_than_twelve_hours(start: float, end: float) -> None:
+    parts = cut(start, end)
+    assert sum(piece.end - piece.start for piece in parts if piece.of == HOUR) <= DAY + 2 * HOUR
+    assert len(parts) <= 5
