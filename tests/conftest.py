@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 from blockbuster import BlockBuster
 from hypothesis import settings
 
@@ -17,6 +18,17 @@ from tests.harness.guard import guard
 settings.register_profile("suite", max_examples=40, deadline=None)
 settings.register_profile("hunt", max_examples=2000, deadline=None)
 settings.load_profile("suite")
+
+_structlog: Any = structlog
+_configure = _structlog.configure
+
+
+def _configured(**how: Any) -> None:
+    """Loggers ask anew each time: one that kept what it was told first would be deaf to the tests that follow."""
+    _configure(**{**how, "cache_logger_on_first_use": False})
+
+
+_structlog.configure = _configured
 
 
 @pytest.fixture(scope="session")
