@@ -285,12 +285,8 @@ def _meant(exchange: Exchange) -> Call | None:
     call, model, principal = exchange.call, exchange.model, exchange.principal
     if call is None or model is None or call.operation in FREE or not principal.keeps_bodies:
         return None
-    shown = model.status != "disabled" and model.slug not in principal.hidden
-    granted = principal.models is None or model.slug in principal.models
-    permitted = not exchange.authenticated or (
-        "models:use" in principal.permissions and (principal.scopes is None or "models:use" in principal.scopes)
-    )
-    return call if shown and granted and permitted else None
+    permitted = not exchange.authenticated or principal.may("models:use")
+    return call if permitted and model.status != "disabled" and principal.may_use(model.slug) else None
 
 
 def _where(exchange: Exchange, given: bytes) -> str:

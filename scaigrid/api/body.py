@@ -63,6 +63,14 @@ def matches(request: Request[Any, Any, Any], resource: Resource) -> bool:
     return "*" in tags or etag(resource) in tags
 
 
+def check_writable(request: Request[Any, Any, Any], resource: Resource) -> None:
+    """Raises MANAGED_BY_CONFIG for what the file declares, and PRECONDITION_FAILED by `If-Match`."""
+    if resource.origin == "config":
+        raise GatewayError(Code.MANAGED_BY_CONFIG)
+    if not matches(request, resource):
+        raise GatewayError(Code.PRECONDITION_FAILED)
+
+
 def _check(request: Request[Any, Any, Any], body: bytes) -> None:
     if len(body) > _MOST:
         raise GatewayError(Code.REQUEST_TOO_LARGE)

@@ -13,7 +13,7 @@ from litestar import Request, Response, Router, delete, patch, post, put, route
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath
 
-from scaigrid.api.body import etag, matches, merged, read_body
+from scaigrid.api.body import check_writable, etag, merged, read_body
 from scaigrid.api.collection import Collection, PageQuery
 from scaigrid.api.envelope import enveloped, listed
 from scaigrid.api.handling import READ, Provided, exchange_in
@@ -196,10 +196,7 @@ def writable(collection: Collection[Any, Any], view: View, id_: str, request: As
     if not collection.may_change(view, resource):
         title = resource.is_a.title
         raise GatewayError(Code.AUTHZ_PERMISSION_DENIED, f"Your roles do not go far enough to change this {title}.")
-    if resource.origin == "config":
-        raise GatewayError(Code.MANAGED_BY_CONFIG)
-    if not matches(request, resource):
-        raise GatewayError(Code.PRECONDITION_FAILED)
+    check_writable(request, resource)
     return resource
 
 

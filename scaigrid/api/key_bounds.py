@@ -12,7 +12,6 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 import msgspec
 
 from scaigrid.api.authority import Authority
-from scaigrid.api.requirement import may
 from scaigrid.api.view import View
 from scaigrid.config.terms import Limits
 from scaigrid.control import documents as docs
@@ -79,7 +78,7 @@ class KeyBounds:
         """A fault for each cap of the asking key."""
         if self._own_key is None or not isinstance(self._own_key.document, docs.ApiKey):
             return
-        if may(self._principal, "accounting:manage_budgets"):
+        if self._principal.may("accounting:manage_budgets"):
             # Who sets the limits and budgets of keys could lift its own.
             return
         if self._own_key.document.budget is not None:

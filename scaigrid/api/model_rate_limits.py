@@ -10,7 +10,7 @@ import msgspec
 from litestar import Response, delete, put, route
 from litestar.params import FromPath
 
-from scaigrid.api.body import etag, matches, read_body
+from scaigrid.api.body import check_writable, etag, read_body
 from scaigrid.api.collection import PageQuery
 from scaigrid.api.crud import Asked
 from scaigrid.api.envelope import ListEnvelope, enveloped, listed
@@ -29,7 +29,6 @@ from scaigrid.control.resource import Resource
 from scaigrid.cursor import Cursor
 from scaigrid.dialects.native_shapes import Envelope
 from scaigrid.dialects.shapes import OPEN
-from scaigrid.errors import Code, GatewayError
 from scaigrid.middleware import Services
 
 PATH = PARTIES_PATH + "/model"
@@ -134,10 +133,7 @@ def _seen(view: View, slug: str) -> Resource:
 def _writable(request: Asked, view: View, slug: str) -> Resource:
     """Raises 404, MANAGED_BY_CONFIG, or PRECONDITION_FAILED by `If-Match`."""
     model = _seen(view, slug)
-    if model.origin == "config":
-        raise GatewayError(Code.MANAGED_BY_CONFIG)
-    if not matches(request, model):
-        raise GatewayError(Code.PRECONDITION_FAILED)
+    check_writable(request, model)
     return model
 
 

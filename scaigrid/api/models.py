@@ -14,7 +14,7 @@ from scaigrid.api.envelope import ListEnvelope, enveloped, listed
 from scaigrid.api.handling import READ, Provided, exchange_in
 from scaigrid.api.prices import ModelPrices, model_prices
 from scaigrid.api.query import NoQuery, read_query
-from scaigrid.api.requirement import Requirement, may
+from scaigrid.api.requirement import Requirement
 from scaigrid.api.sight import MANAGING, Sight
 from scaigrid.api.view import view_of
 from scaigrid.config.entities import Origin
@@ -166,7 +166,7 @@ def item(model: Model, services: Services, managed: Resource | None = None) -> M
 
 
 def _manages_some(exchange: Exchange) -> bool:
-    return any(may(exchange.principal, permission) for permission in MANAGING.permissions)
+    return any(exchange.principal.may(permission) for permission in MANAGING.permissions)
 
 
 def _page(models: Iterable[Model], wanted: ModelsQuery, after: str | None) -> tuple[list[Model], bool]:

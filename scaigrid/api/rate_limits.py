@@ -13,7 +13,7 @@ import msgspec
 from litestar import Response, delete, put, route
 from litestar.params import FromPath
 
-from scaigrid.api.body import etag, matches, read_body
+from scaigrid.api.body import check_writable, etag, read_body
 from scaigrid.api.collection import PageQuery
 from scaigrid.api.crud import Asked
 from scaigrid.api.envelope import ListEnvelope, enveloped, listed
@@ -173,10 +173,7 @@ def _writable(request: Asked, view: View, scope: str, scope_id: str) -> tuple[Sc
         raise GatewayError(
             Code.AUTHZ_PERMISSION_DENIED, f"Your roles do not go far enough to set the limit of a {level}."
         )
-    if party.origin == "config":
-        raise GatewayError(Code.MANAGED_BY_CONFIG)
-    if not matches(request, party):
-        raise GatewayError(Code.PRECONDITION_FAILED)
+    check_writable(request, party)
     return level, party
 
 

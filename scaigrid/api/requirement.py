@@ -46,7 +46,7 @@ class Requirement:
             return principal.reach
         far = roles.spread(principal.roles)
         carried: list[Reach] = [
-            far.get(permission, "tenant") for permission in self.permissions if may(principal, permission)
+            far.get(permission, "tenant") for permission in self.permissions if principal.may(permission)
         ]
         return roles.widest(carried) or "tenant"
 
@@ -83,8 +83,3 @@ class Keyless:
 
 KEYLESS = Keyless()
 """Nobody has to say who they are."""
-
-
-def may(principal: Principal, permission: str) -> bool:
-    """Whether a caller has a permission, and its key carries it."""
-    return permission in principal.permissions and (principal.scopes is None or permission in principal.scopes)

@@ -10,7 +10,6 @@ from scaigrid.api.envelope import ListEnvelope, listed
 from scaigrid.api.export import PAGE, Download, Format, export
 from scaigrid.api.handling import READ, Provided, exchange_in
 from scaigrid.api.query import read_query
-from scaigrid.api.requirement import may
 from scaigrid.api.usage_selection import READING, Limit, UsageSelection, confined, reach_of, selected
 from scaigrid.api.usage_selection import Cursor as CursorText
 from scaigrid.cursor import Cursor
@@ -116,7 +115,7 @@ async def usage(
     if wanted is None:
         return listed(exchange, (), None)
     rows, following = await _page(reader, wanted, query.limit, after)
-    sees_costs = may(exchange.principal, "accounting:view_all")
+    sees_costs = exchange.principal.may("accounting:view_all")
     return listed(exchange, [_item(row, sees_costs=sees_costs) for row in rows], following)
 
 
@@ -127,7 +126,7 @@ async def exporting(
     exchange = exchange_in(request)
     query = read_query(request, UsageExportQuery)
     wanted = confined(selected(query, services.clock.now()), reach_of(exchange.principal))
-    sees_costs = may(exchange.principal, "accounting:view_all")
+    sees_costs = exchange.principal.may("accounting:view_all")
     return await export(exchange, query.format, "usage", UsageItem, _pages(reader, wanted, sees_costs=sees_costs))
 
 

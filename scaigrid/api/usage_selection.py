@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta
 
-from scaigrid.api.requirement import Requirement, may
+from scaigrid.api.requirement import Requirement
 from scaigrid.config.snapshot import Principal
 from scaigrid.errors import Code, Detail, GatewayError
 from scaigrid.ledger.reading import Tag, UsageFilter
@@ -58,11 +58,11 @@ class UsageSelection(UsageSpan, frozen=True, kw_only=True):
 
 def reach_of(principal: Principal) -> UsageFilter:
     """The rows that a caller may see who meets `READING`, by the widest of the permissions that its key carries."""
-    if may(principal, "accounting:view_all"):
+    if principal.may("accounting:view_all"):
         return UsageFilter()
-    if may(principal, "accounting:view_partner"):
+    if principal.may("accounting:view_partner"):
         return UsageFilter(partner_id=principal.partner.id)
-    if may(principal, "accounting:view_tenant"):
+    if principal.may("accounting:view_tenant"):
         return UsageFilter(tenant_id=principal.tenant.id)
     return UsageFilter(user_id=principal.user.id)
 

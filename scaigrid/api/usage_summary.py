@@ -9,7 +9,6 @@ from msgspec import UNSET, UnsetType
 from scaigrid.api.envelope import ListEnvelope, listed
 from scaigrid.api.handling import READ, Provided, exchange_in
 from scaigrid.api.query import read_query
-from scaigrid.api.requirement import may
 from scaigrid.api.usage_selection import READING, Limit, UsageSpan, confined, reach_of, selected
 from scaigrid.api.usage_selection import Cursor as CursorText
 from scaigrid.cursor import Cursor
@@ -66,7 +65,7 @@ async def summary(
     query = read_query(request, SummaryQuery)
     wanted = confined(selected(query, services.clock.now()), reach_of(exchange.principal))
     page = await totals_page(reader, wanted, query.group_by, query.limit, query.cursor)
-    sees_costs = may(exchange.principal, "accounting:view_all")
+    sees_costs = exchange.principal.may("accounting:view_all")
     return listed(exchange, [_item(total, sees_costs=sees_costs) for total in page.totals], page.following)
 
 

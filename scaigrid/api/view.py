@@ -8,7 +8,7 @@ from litestar import Request
 
 from scaigrid.adapter import Adapter
 from scaigrid.api.handling import exchange_in
-from scaigrid.api.requirement import may, required
+from scaigrid.api.requirement import required
 from scaigrid.asgi import Scope, header
 from scaigrid.config.snapshot import Principal
 from scaigrid.control.follower import Control
@@ -48,7 +48,7 @@ class View(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         return self.exchange.principal
 
     def may(self, permission: str) -> bool:
-        return may(self.principal, permission)
+        return self.principal.may(permission)
 
     @property
     def acting_tenant(self) -> str:

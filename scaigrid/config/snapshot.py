@@ -142,6 +142,10 @@ class Principal(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     keeps_bodies: bool = True
     """Its tenant allows answers to be kept, for those who repeat a call."""
 
+    def may(self, permission: str) -> bool:
+        """Whether it has the permission, and its key carries it."""
+        return permission in self.permissions and (self.scopes is None or permission in self.scopes)
+
     def may_use(self, slug: str) -> bool:
         """Whether it sees the model and its key is for it: who may not takes no room from those who may."""
         return slug not in self.hidden and (self.models is None or slug in self.models)

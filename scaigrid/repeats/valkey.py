@@ -7,12 +7,10 @@ claim expires.
 """
 
 import asyncio
-import hashlib
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from importlib.resources import files
 from typing import Final, TypeAlias, cast
 
 from scaigrid.clock import Clock
@@ -20,12 +18,11 @@ from scaigrid.config.schema import Store
 from scaigrid.errors import Code, GatewayError
 from scaigrid.repeats.port import End, Own, Reader, Reading, end_of, pack
 from scaigrid.stores.address import read_address
+from scaigrid.stores.functions import library
 from scaigrid.stores.link import Link
 from scaigrid.stores.wire import Away, Part, Refused, Reply, Wire, observe
 
-_TEXT: Final = (files("scaigrid.repeats") / "lua" / "runs.lua").read_text(encoding="utf-8")
-_NAME: Final = f"scaigrid_{hashlib.sha256(_TEXT.encode()).hexdigest()[:12]}"
-_LIBRARY: Final = f"#!lua name={_NAME}\n" + _TEXT.replace("@name@", _NAME)
+_RUNS: Final = library("scaigrid.repeats", "runs")
 _BEATS: Final = 4
 """How often within its time a claim is renewed."""
 _BETWEEN: Final = 0.03
@@ -135,11 +132,7 @@ class ValkeyRuns:
                 self.tell(claim.held())
 
     async def _greet(self, wire: Wire) -> None:
-        try:
-            await wire.call("FUNCTION", "LOAD", _LIBRARY)
-        except Refused as error:
-            if "already exists" not in str(error):
-                raise Away(f"it does not take functions, as Valkey 7.2 and later do: {error}") from error
+        await _RUNS.load(wire)
         # Behind these comes whatever is asked by anybody here.
         for claim in self._claims:
             observe(wire.call(*claim.held()), _unheard)
@@ -213,7 +206,7 @@ class _Reader:
 
 
 def _function(name: str, keys: tuple[str, ...], *arguments: Part) -> Command:
-    return ("FCALL", f"{_NAME}_{name}", len(keys), *keys, *arguments)
+    return ("FCALL", f"{_RUNS.name}_{name}", len(keys), *keys, *arguments)
 
 
 def _ms(seconds: float) -> int:

@@ -24,7 +24,7 @@ from scaigrid.config.schema import Store
 from scaigrid.errors import Code, GatewayError
 from scaigrid.limiter import LEASE_SECONDS, Bucket, Decision, Spending, Standing, Take
 from scaigrid.stores.address import read_address
-from scaigrid.stores.functions import LIBRARY, NAME
+from scaigrid.stores.functions import COUNTERS
 from scaigrid.stores.link import Link
 from scaigrid.stores.wire import Away, Part, Refused, Reply, Wire, observe
 from scaigrid.stores.words import MOST_OF_FUND, TICKS, Words, digits, end_of, width
@@ -254,7 +254,7 @@ class ValkeyLimiter:
     # -- in the server's words ---------------------------------------------------------------------------------------
 
     def _function(self, function: str, *keys: str) -> tuple[Part, ...]:
-        return ("FCALL", f"{NAME}_{function}", len(keys), *keys)
+        return ("FCALL", f"{COUNTERS.name}_{function}", len(keys), *keys)
 
     def _now(self) -> Part:
         return "" if self._ticks is None else self._ticks()
@@ -348,11 +348,7 @@ class ValkeyLimiter:
     async def _greet(self, wire: Wire) -> None:
         """Has the functions loaded, and finds out whether the counters are still those that we know."""
         run = await self._look_at(wire)
-        try:
-            await wire.call("FUNCTION", "LOAD", LIBRARY)
-        except Refused as error:
-            if "already exists" not in str(error):
-                raise Away(f"it does not take functions, as Valkey 7.2 and later do: {error}") from error
+        await COUNTERS.load(wire)
         epoch = _text(await wire.call(*self._function("open", self._state), run))
         if epoch and epoch == self._epoch:
             self._say_again(wire)

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from scaigrid.api.requirement import ANYONE, Requirement, may
+from scaigrid.api.requirement import ANYONE, Requirement
 from scaigrid.config.snapshot import Party, Principal
 from scaigrid.control.standing import Standing
 from scaigrid.errors import Code, GatewayError
@@ -96,7 +96,7 @@ def test_what_a_role_meets_by_itself_is_what_the_table_of_endpoints_says() -> No
 
 def test_whether_somebody_may_is_asked_of_roles_and_key() -> None:
     caller = _caller("tenant_user", scopes=frozenset({"models:use", "users:manage"}))
-    assert (may(caller, "models:use"), may(caller, "models:list"), may(caller, "users:manage")) == (True, False, False)
+    assert (caller.may("models:use"), caller.may("models:list"), caller.may("users:manage")) == (True, False, False)
 
 
 def test_the_powers_of_a_standing_reach_as_far_as_a_requirement_says() -> None:

@@ -1,8 +1,10 @@
 import re
 
-from scaigrid.stores.functions import LIBRARY, NAME
+from scaigrid.stores.functions import COUNTERS
 from tests.harness.checkout import ROOT
 from tests.harness.valkey import shared
+
+NAME, LIBRARY = COUNTERS
 
 
 def test_the_name_is_a_server_s_idea_of_one_and_is_made_from_the_text() -> None:

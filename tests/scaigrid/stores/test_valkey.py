@@ -16,7 +16,7 @@ from scaigrid.config.schema import Store
 from scaigrid.errors import Code, GatewayError
 from scaigrid.limiter import Bucket, Decision, Limiter, Spending, Take
 from scaigrid.secrets import Secret
-from scaigrid.stores.functions import NAME
+from scaigrid.stores.functions import COUNTERS
 from scaigrid.stores.memory import MemoryLimiter
 from scaigrid.stores.valkey import ValkeyLimiter
 from tests.harness.clock import StillClock
@@ -575,7 +575,7 @@ async def test_a_server_that_starts_again_with_nothing_is_given_its_functions_an
         await limiter.settle(later, {"fund": 2})
         await limiter.preset({"fund": 2})
         assert await counted(limiter, fund()) == (4, 0)
-        assert NAME.encode() in server.command("FUNCTION", "LIST")[0]
+        assert COUNTERS.name.encode() in server.command("FUNCTION", "LIST")[0]
         await taken(limiter, (fund(), 1))
         assert [line["event"] for line in logged] == ["store_lost", "store_found"]
 
@@ -838,5 +838,5 @@ async def test_a_server_that_does_not_say_who_it_is_will_do(server: Valkey) -> N
         await limiter.preset({"fund": 1})
         assert await counted(limiter, fund()) == (1, 0)
     with pytest.raises(ReplyError):
-        server.command("FCALL", f"{NAME}_spent", 0)
+        server.command("FCALL", f"{COUNTERS.name}_spent", 0)
     assert server.keys() == set()
