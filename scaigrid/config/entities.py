@@ -11,13 +11,14 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from scaigrid.config.decode import Invalid
 from scaigrid.config.key_budget import KeyBudget, sized
+from scaigrid.config.routing import BackendDeadlines, Breaker, Capability, Route, TokenCount, room_faults
 from scaigrid.config.strict import Strict
 from scaigrid.config.terms import (
     KEY_PATTERN,
     Amount,
     Cost,
-    Deadlines,
     HardAction,
     Limits,
     Name,
@@ -26,6 +27,7 @@ from scaigrid.config.terms import (
     PerMinute,
     Prices,
     RoleName,
+    Seconds,
     Share,
     Slug,
 )
@@ -267,30 +269,29 @@ class Backend(Entry, kw_only=True):
     """A credential of this backend alone, instead of its provider's."""
     cost: Cost = Cost()
     """What the provider charges."""
+    lacks: tuple[Capability, ...] = ()
+    """What the deployment cannot, of what its provider's protocol has words for: calls that use it pass it by."""
+    context_window: TokenCount | None = None
+    """Tokens of input and output together that the deployment takes: longer calls pass it by, as far as their length
+    can be counted or guessed. Left out: calls of any length are sent."""
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    """Calls at the same time that each worker sends to it, at the most. Left out: any number."""
+    queue: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
+    """With `concurrency`: how many more calls of a worker wait for their turn. Further ones go to another backend at
+    once, or are answered OVERLOADED."""
+    queue_seconds: Seconds = 5.0
+    """How long each of these waits."""
+    deadlines: BackendDeadlines = BackendDeadlines()
+    """How long to wait for it, where that differs from what its routes say."""
+    breaker: Breaker = Breaker()
+    """When calls to it stop for a while."""
     granted_to: tuple[str, ...] = ()
     """Who may point models of their own at it: `partner/NAME` and `tenant/NAME`."""
 
-
-class RouteTarget(Strict):
-    """One backend that a model may be answered by."""
-
-    backend: Name
-    """Its name under `backends`."""
-    weight: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 1
-    """Its share among the targets of the same priority. 0: only when the others of its tier have failed."""
-    priority: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
-    """Its tier: 0 is tried first, higher ones when every target of the lower ones has failed."""
-
-
-class Route(Strict):
-    """How a frontend model reaches its backends."""
-
-    targets: Annotated[tuple[RouteTarget, ...], msgspec.Meta(min_length=1)]
-    """The backends, at least one."""
-    max_attempts: Annotated[int, msgspec.Meta(ge=1, le=16)] = 3
-    """How many calls to providers one request may cause; each backend is tried once."""
-    deadlines: Deadlines = Deadlines()
-    """How long to wait."""
+    def __post_init__(self) -> None:
+        faults = list(room_faults(self.concurrency, self.queue))
+        if faults:
+            raise Invalid(((field,), reason) for field, reason in faults)
 
 
 class Model(Entry, kw_only=True):

@@ -8,6 +8,7 @@ from scaigrid.config import entities, schema
 from scaigrid.config.connection import connection_faults
 from scaigrid.config.entity_references import check_entities
 from scaigrid.config.identity_references import check_identity
+from scaigrid.config.routing import FALLBACK_REASONS, Route, route_faults
 from scaigrid.config.terms import DEMO_KEY
 from scaigrid.control.declared import key_digest, or_default
 from scaigrid.control.vault import LEAST
@@ -109,11 +110,28 @@ def _models(config: schema.Config, adapters: Mapping[str, Adapter]) -> Iterable[
                 yield path, _unknown("backend", target.backend, config.backends)
                 continue
             yield from _modality(path, model, backend, config, adapters)
+        if model.route is not None:
+            yield from _fallbacks(slug, model, model.route, config)
         if targets and not any(target.weight for target in targets):
             yield ("models", slug, "route", "targets"), "every weight is 0, so nothing would be chosen first"
         why = "its limit on tokens" if model.limits.needs_bounds else bounding
         if model.modality is Modality.CHAT and model.max_output_tokens is None and why is not None:
             yield ("models", slug, "max_output_tokens"), f"needed: {why} can only be kept where answers are bounded"
+
+
+def _fallbacks(slug: str, model: entities.Model, route: Route, config: schema.Config) -> Iterable[Fault]:
+    own = ("models", slug, "route")
+    for path, reason in route_faults(model.name or slug, len(route.targets), route.hedge, route.fallbacks):
+        yield (*own, *path), reason
+    known = {other.name or handle: other for handle, other in config.models.items()}
+    for reason in FALLBACK_REASONS:
+        named = getattr(route.fallbacks, reason)
+        other = known.get(named)
+        # A route that the API made may outlive a model that it names.
+        if named is not None and other is None and model.origin == "config":
+            yield (*own, "fallbacks", reason), _unknown("model", named, known)
+        elif other is not None and other.modality is not model.modality:
+            yield (*own, "fallbacks", reason), f"is of modality {other.modality.value}, not {model.modality.value}"
 
 
 def _bounding(config: schema.Config) -> Iterator[str]:

@@ -12,6 +12,18 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from scaigrid.adapter import Adapter, Signer, Target
+from scaigrid.config.routing import (
+    FAILURES,
+    BackendDeadlines,
+    Breaker,
+    Capability,
+    FailureClass,
+    Fallbacks,
+    Hedge,
+    StickyBy,
+    Strategy,
+    When,
+)
 from scaigrid.config.terms import HardAction
 from scaigrid.errors import Level
 from scaigrid.identity import Claims
@@ -162,13 +174,26 @@ class Backend(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     cost: PriceList
     signer: Signer | None = None
     """What signs its calls; None where the headers of `target` are enough."""
+    lacks: frozenset[Capability] = frozenset()
+    """What the deployment cannot, of what its adapter can."""
+    context_window: int | None = None
+    """Tokens of input and output together; None where nobody has said it."""
+    concurrency: int | None = None
+    """Calls at the same time of one worker; None for any number."""
+    queue: int = 0
+    """How many more of them wait for a turn."""
+    queue_seconds: float = 5.0
+    deadlines: BackendDeadlines = BackendDeadlines()
+    """Where they differ from the route's."""
+    breaker: Breaker = Breaker()
 
 
 class Candidate(msgspec.Struct, frozen=True, eq=False):
-    """A backend on a route, with its share in its tier."""
+    """A backend on a route, with its share in its tier and the requests that it is for; None for all."""
 
     backend: Backend
     weight: int
+    when: When | None = None
 
 
 class Route(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -180,6 +205,16 @@ class Route(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     first_byte: float
     idle: float
     total: float
+    strategy: Strategy = "weighted"
+    sticky_by: StickyBy = "user"
+    attempts_per_backend: int = 1
+    failover_on: frozenset[FailureClass] = frozenset(FAILURES)
+    when_unhealthy: Literal["try", "refuse"] = "try"
+    hedge: Hedge | None = None
+    fallbacks: Fallbacks | None = None
+    """Slugs of other models; None where there are none."""
+    asks_facts: bool = False
+    """Whether any of its candidates is left out by what a request is: only then is it looked at."""
 
 
 class Model(msgspec.Struct, frozen=True, eq=False, kw_only=True):

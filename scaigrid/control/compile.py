@@ -7,6 +7,7 @@ import msgspec
 from scaigrid.adapter import Adapter, Target
 from scaigrid.config import schema
 from scaigrid.config.connection import address_of, options_of
+from scaigrid.config.routing import Fallbacks
 from scaigrid.config.snapshot import Backend, Candidate, Fund, Model, Route, Snapshot
 from scaigrid.control import documents as docs
 from scaigrid.control.buckets import request_takes, token_buckets
@@ -78,6 +79,13 @@ def _backend(id_: str, state: State, adapters: Mapping[str, Adapter], signers: S
         cost=price_list(backend.cost),
         # A key of its own goes before whatever its provider has.
         signer=signers.of(adapter, provider.credentials, options) if backend.api_key is None else None,
+        lacks=frozenset(backend.lacks),
+        context_window=backend.context_window,
+        concurrency=backend.concurrency,
+        queue=backend.queue,
+        queue_seconds=backend.queue_seconds,
+        deadlines=backend.deadlines,
+        breaker=backend.breaker,
     )
 
 
@@ -129,16 +137,30 @@ class _Models:
 def _route(route: docs.Route, backends: Mapping[str, Backend]) -> Route:
     tiers: dict[int, list[Candidate]] = {}
     for target in sorted(route.targets, key=lambda target: target.priority):
-        tiers.setdefault(target.priority, []).append(Candidate(backends[target.backend_id], target.weight))
+        candidate = Candidate(backends[target.backend_id], target.weight, target.when)
+        tiers.setdefault(target.priority, []).append(candidate)
     deadlines = route.deadlines
     return Route(
         tiers=tuple(tuple(tier) for tier in tiers.values()),
+        strategy=route.strategy,
+        sticky_by=route.sticky_by,
         max_attempts=route.max_attempts,
+        attempts_per_backend=route.attempts_per_backend,
+        failover_on=frozenset(route.failover_on),
+        when_unhealthy=route.when_unhealthy,
         connect=deadlines.connect,
         first_byte=deadlines.first_byte,
         idle=deadlines.idle,
         total=deadlines.total,
+        hedge=route.hedge,
+        fallbacks=route.fallbacks if route.fallbacks != Fallbacks() else None,
+        asks_facts=any(_asks_facts(candidate) for tier in tiers.values() for candidate in tier),
     )
+
+
+def _asks_facts(candidate: Candidate) -> bool:
+    backend = candidate.backend
+    return candidate.when is not None or bool(backend.lacks) or backend.context_window is not None
 
 
 def _secrets(state: State) -> Iterable[str]:

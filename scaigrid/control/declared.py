@@ -175,6 +175,13 @@ class _Declared:
             display_name=entry.display_name,
             api_key=entry.api_key,
             cost=entry.cost,
+            lacks=entry.lacks,
+            context_window=entry.context_window,
+            concurrency=entry.concurrency,
+            queue=entry.queue,
+            queue_seconds=entry.queue_seconds,
+            deadlines=entry.deadlines,
+            breaker=entry.breaker,
             granted_to=tuple(self._id(*party.split("/", 1)) for party in entry.granted_to),
         )
 
@@ -206,12 +213,22 @@ class _Declared:
                 model_id=made.id,
                 targets=tuple(
                     docs.Target(
-                        backend_id=self._id("backend", target.backend), weight=target.weight, priority=target.priority
+                        backend_id=self._id("backend", target.backend),
+                        weight=target.weight,
+                        priority=target.priority,
+                        when=target.when,
                     )
                     for target in entry.route.targets
                 ),
+                strategy=entry.route.strategy,
+                sticky_by=entry.route.sticky_by,
                 max_attempts=entry.route.max_attempts,
+                attempts_per_backend=entry.route.attempts_per_backend,
+                failover_on=entry.route.failover_on,
+                when_unhealthy=entry.route.when_unhealthy,
                 deadlines=entry.route.deadlines,
+                hedge=entry.route.hedge,
+                fallbacks=entry.route.fallbacks,
             )
             yield Resource(kind="route", id=route_id(made.id), origin=entry.origin, document=route)
 

@@ -11,6 +11,18 @@ from typing import Any, Literal, dataclass_transform
 
 import msgspec
 
+from scaigrid.config.routing import (
+    FAILURES,
+    BackendDeadlines,
+    Breaker,
+    Capability,
+    FailureClass,
+    Fallbacks,
+    Hedge,
+    StickyBy,
+    Strategy,
+    When,
+)
 from scaigrid.config.terms import (
     Amount,
     Cost,
@@ -141,6 +153,13 @@ class Backend(Document):
     display_name: str | None = None
     api_key: Secret | None = None
     cost: Cost = Cost()
+    lacks: tuple[Capability, ...] = ()
+    context_window: int | None = None
+    concurrency: int | None = None
+    queue: int = 0
+    queue_seconds: float = 5.0
+    deadlines: BackendDeadlines = BackendDeadlines()
+    breaker: Breaker = Breaker()
     granted_to: tuple[str, ...] = ()
     """Ids of partners and tenants."""
 
@@ -172,6 +191,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     backend_id: str
     weight: int = 1
     priority: int = 0
+    when: When | None = None
 
 
 class Route(Document):
@@ -179,8 +199,16 @@ class Route(Document):
 
     model_id: str
     targets: tuple[Target, ...]
+    strategy: Strategy = "weighted"
+    sticky_by: StickyBy = "user"
     max_attempts: int = 3
+    attempts_per_backend: int = 1
+    failover_on: tuple[FailureClass, ...] = FAILURES
+    when_unhealthy: Literal["try", "refuse"] = "try"
     deadlines: Deadlines = Deadlines()
+    hedge: Hedge | None = None
+    fallbacks: Fallbacks = Fallbacks()
+    """By slug, as callers name models: an address, whichever model has it at the time of a call."""
 
 
 class ModelGroup(Document):

@@ -10,6 +10,7 @@ import msgspec
 
 from scaigrid.config import entities
 from scaigrid.config.key_budget import KeyBudget
+from scaigrid.config.routing import Route, RouteTarget
 from scaigrid.control import documents as docs
 from scaigrid.control.declared import route_id
 from scaigrid.control.resource import Resource
@@ -104,15 +105,29 @@ class Writer:
             return {name: self._plain(inner) for name, inner in cast("dict[str, object]", value).items()}
         return value
 
-    def _route(self, model: Resource) -> entities.Route | None:
+    def _route(self, model: Resource) -> Route | None:
         found = self._state.get("route", route_id(model.id))
         if found is None or not isinstance(found.document, docs.Route):
             return None
         route = found.document
         targets = (
-            entities.RouteTarget(
-                backend=self._handles[target.backend_id], weight=target.weight, priority=target.priority
+            RouteTarget(
+                backend=self._handles[target.backend_id],
+                weight=target.weight,
+                priority=target.priority,
+                when=target.when,
             )
             for target in route.targets
         )
-        return entities.Route(targets=tuple(targets), max_attempts=route.max_attempts, deadlines=route.deadlines)
+        return Route(
+            targets=tuple(targets),
+            strategy=route.strategy,
+            sticky_by=route.sticky_by,
+            max_attempts=route.max_attempts,
+            attempts_per_backend=route.attempts_per_backend,
+            failover_on=route.failover_on,
+            when_unhealthy=route.when_unhealthy,
+            deadlines=route.deadlines,
+            hedge=route.hedge,
+            fallbacks=route.fallbacks,
+        )

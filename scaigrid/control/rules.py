@@ -10,6 +10,7 @@ from typing import Any, cast
 from scaigrid import roles
 from scaigrid.adapter import Adapter
 from scaigrid.config.connection import connection_faults
+from scaigrid.config.routing import FALLBACK_REASONS, room_faults, route_faults
 from scaigrid.config.terms import Limits
 from scaigrid.control import documents as docs
 from scaigrid.control.declared import route_id
@@ -149,6 +150,8 @@ def _provider(resource: Resource, _state: State, adapters: Adapters) -> Iterator
 def _backend(resource: Resource, state: State, adapters: Adapters) -> Iterator[Detail]:
     """Its provider may have become one of another protocol."""
     backend = cast("docs.Backend", resource.document)
+    for field, reason in room_faults(backend.concurrency, backend.queue):
+        yield Detail(field, reason)
     type_ = state.document(docs.Provider, backend.provider_id).type
     for user in state.users_of("backend", resource.id):
         if isinstance(user.document, docs.Route):
@@ -188,7 +191,15 @@ def _route(resource: Resource, state: State, adapters: Adapters) -> Iterator[Det
         seen.add(target.backend_id)
     if not any(target.weight for target in route.targets):
         yield Detail("targets", "every weight is 0, so nothing would be chosen first")
-    yield from _served(route, state.document(docs.Model, route.model_id), state, adapters)
+    model = state.document(docs.Model, route.model_id)
+    for path, reason in route_faults(model.name, len(route.targets), route.hedge, route.fallbacks):
+        yield Detail(".".join(path), reason)
+    for reason in FALLBACK_REASONS:
+        named = getattr(route.fallbacks, reason)
+        other = None if named is None else state.named("model", named)
+        if other is not None and cast("docs.Model", other.document).modality is not model.modality:
+            yield Detail(f"fallbacks.{reason}", f"is not of modality {model.modality.value}")
+    yield from _served(route, model, state, adapters)
 
 
 def _served(route: docs.Route, model: docs.Model, state: State, adapters: Adapters) -> Iterator[Detail]:

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, TypeVar
 from hypothesis import strategies as st
 
 from scaigrid.config.entities import Origin
+from scaigrid.config.routing import FAILURES, BackendDeadlines, Breaker, Fallbacks, Hedge, When
 from scaigrid.config.terms import Cost, Deadlines, HardAction, Limits, Prices, PriceTier, RoleName
 from scaigrid.control import documents as docs
 from scaigrid.control.declared import route_id
@@ -268,6 +269,11 @@ def _routing(world: _World, *, bounded: bool) -> None:
             model=draw(TEXTS),
             api_key=draw(st.one_of(st.none(), _SECRETS)),
             cost=draw(_charged(Cost)),
+            lacks=draw(st.sampled_from([(), ("tools", "images")])),
+            context_window=draw(st.sampled_from([None, 8192])),
+            concurrency=draw(st.sampled_from([None, 4])),
+            deadlines=draw(st.sampled_from([BackendDeadlines(), BackendDeadlines(idle=2.5)])),
+            breaker=draw(st.sampled_from([Breaker(), Breaker(failures=2, error_ratio=0.5)])),
             granted_to=parties,
         )
         world.add("backend", backend)
@@ -316,14 +322,33 @@ def _model(world: _World, *, bounded: bool) -> None:
     )
     id_ = world.add("model", model)
     if id_ and draw(st.booleans()):
+        origin = world.resources[-1].origin
         backends = world.some(world.ids("backend")) or (world.one(world.ids("backend")),)
         targets = tuple(
-            docs.Target(backend_id=backend, weight=draw(st.integers(1, 5)), priority=draw(st.integers(0, 2)))
+            docs.Target(
+                backend_id=backend,
+                weight=draw(st.integers(1, 5)),
+                priority=draw(st.integers(0, 2)),
+                when=draw(st.sampled_from([None, When(stream=True), When(uses=("tools",), tags={"a": "b"})])),
+            )
             for backend in backends
         )
         deadlines = draw(st.builds(Deadlines, connect=_SECONDS, total=_SECONDS))
-        route = docs.Route(name=id_, model_id=id_, targets=targets, max_attempts=2, deadlines=deadlines)
-        world.add("route", route, world.resources[-1].origin, route_id(id_))
+        route = docs.Route(
+            name=id_,
+            model_id=id_,
+            targets=targets,
+            strategy=draw(st.sampled_from(["weighted", "least_latency", "least_busy", "cheapest", "sticky"])),
+            sticky_by=draw(st.sampled_from(["key", "user", "tenant", "session"])),
+            max_attempts=2,
+            attempts_per_backend=draw(st.integers(1, 3)),
+            failover_on=draw(st.sampled_from([FAILURES, (), ("timeout", "connect")])),
+            when_unhealthy=draw(st.sampled_from(["try", "refuse"])),
+            deadlines=deadlines,
+            hedge=draw(st.sampled_from([None, Hedge(share=0.5)])) if len(targets) > 1 else None,
+            fallbacks=Fallbacks() if origin == "config" else Fallbacks(content_refused="somewhere/else"),
+        )
+        world.add("route", route, origin, route_id(id_))
 
 
 def _grants(world: _World) -> None:

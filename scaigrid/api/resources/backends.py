@@ -13,7 +13,8 @@ from scaigrid.api.resources.providers import OPERATORS, Credential, kept
 from scaigrid.api.sight import everywhere, serves, sight
 from scaigrid.api.view import View, missing
 from scaigrid.config.entities import Label, Origin
-from scaigrid.config.terms import Name
+from scaigrid.config.routing import BackendDeadlines, Breaker, Capability, TokenCount
+from scaigrid.config.terms import Name, Seconds
 from scaigrid.control import documents as docs
 from scaigrid.control.resource import Resource
 from scaigrid.dialects.shapes import OPEN, RequestShape
@@ -41,6 +42,20 @@ class BackendGiven(RequestShape):
     It is never answered."""
     cost: CostGiven = CostGiven()
     """What the provider charges. Models that partners and tenants point at it themselves are not priced below that."""
+    lacks: tuple[Capability, ...] = ()
+    """What the deployment cannot, of what its provider's protocol has words for: calls that use it pass it by."""
+    context_window: TokenCount | None = None
+    """Tokens of input and output together that the deployment takes; null: calls of any length are sent."""
+    concurrency: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    """Calls at the same time that each worker sends to it, at the most; null: any number."""
+    queue: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    """With `concurrency`: how many more calls of a worker wait for their turn."""
+    queue_seconds: Seconds = 5.0
+    """How long each of these waits."""
+    deadlines: BackendDeadlines = BackendDeadlines()
+    """How long to wait for it, where that differs from what its routes say."""
+    breaker: Breaker = Breaker()
+    """When calls to it stop for a while."""
     granted_to: Annotated[tuple[str, ...], Meta(max_length=1000)] = ()
     """Ids of the partners and tenants who may point models of their own at it."""
 
@@ -56,12 +71,19 @@ class BackendItem(Kept, kw_only=True):
     """The provider's own name of the model."""
     display_name: str
     capabilities: tuple[str, ...]
-    """What the gateway can say to a provider of this type."""
+    """What the gateway can say to a provider of this type, without what the deployment lacks."""
     health_status: Annotated[HealthStatus, OPEN]
     """As the worker that answers has seen it."""
     has_api_key: bool | UnsetType = UNSET
     """It has a credential of its own."""
     cost: CostItem | UnsetType = UNSET
+    lacks: tuple[str, ...] | UnsetType = UNSET
+    context_window: int | UnsetType | None = UNSET
+    concurrency: int | UnsetType | None = UNSET
+    queue: int | UnsetType = UNSET
+    queue_seconds: float | UnsetType = UNSET
+    deadlines: BackendDeadlines | UnsetType = UNSET
+    breaker: Breaker | UnsetType = UNSET
     granted_to: tuple[str, ...] | UnsetType = UNSET
 
 
@@ -107,6 +129,13 @@ class Backends(Collection[BackendGiven, BackendItem]):
         health_status="healthy",
         has_api_key=False,
         cost=cost_item(cost_of(CostGiven(input="2.5", output="10", cached_input="1.25"))),
+        lacks=(),
+        context_window=128_000,
+        concurrency=None,
+        queue=0,
+        queue_seconds=5.0,
+        deadlines=BackendDeadlines(first_byte=20.0),
+        breaker=Breaker(),
         granted_to=(examples.id_of("tenant"),),
     )
 
@@ -133,10 +162,17 @@ class Backends(Collection[BackendGiven, BackendItem]):
             uri=f"{provider.type}:{backend.model}",
             model=backend.model,
             display_name=backend.display_name or backend.name,
-            capabilities=tuple(sorted(view.adapters[provider.type].can)),
+            capabilities=tuple(sorted(view.adapters[provider.type].can.difference(backend.lacks))),
             health_status=health,
             has_api_key=bool(backend.api_key) if operator else UNSET,
             cost=cost_item(backend.cost) if operator else UNSET,
+            lacks=backend.lacks if operator else UNSET,
+            context_window=backend.context_window if operator else UNSET,
+            concurrency=backend.concurrency if operator else UNSET,
+            queue=backend.queue if operator else UNSET,
+            queue_seconds=backend.queue_seconds if operator else UNSET,
+            deadlines=backend.deadlines if operator else UNSET,
+            breaker=backend.breaker if operator else UNSET,
             granted_to=backend.granted_to if operator else UNSET,
         )
 
@@ -148,6 +184,13 @@ class Backends(Collection[BackendGiven, BackendItem]):
             display_name=given.display_name,
             api_key=kept(given.api_key, None if before is None else _document(before).api_key),
             cost=cost_of(given.cost),
+            lacks=tuple(dict.fromkeys(given.lacks)),
+            context_window=given.context_window,
+            concurrency=given.concurrency,
+            queue=given.queue,
+            queue_seconds=given.queue_seconds,
+            deadlines=given.deadlines,
+            breaker=given.breaker,
             granted_to=tuple(dict.fromkeys(given.granted_to)),
         )
 

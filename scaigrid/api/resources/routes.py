@@ -1,7 +1,7 @@
 """`/v1/routes`: how each frontend model reaches its backends. A model has one route, or none yet."""
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from msgspec import Meta
@@ -13,11 +13,12 @@ from scaigrid.api.resources import examples
 from scaigrid.api.sight import everywhere, serves, sight
 from scaigrid.api.view import View, missing
 from scaigrid.config.entities import Origin
+from scaigrid.config.routing import FAILURES, FALLBACK_REASONS, FailureClass, Fallbacks, Hedge, StickyBy, Strategy, When
 from scaigrid.config.terms import Deadlines
 from scaigrid.control import documents as docs
 from scaigrid.control.declared import route_id
 from scaigrid.control.resource import Resource
-from scaigrid.dialects.shapes import AnswerShape, RequestShape
+from scaigrid.dialects.shapes import OPEN, AnswerShape, RequestShape
 from scaigrid.errors import Code, Detail, GatewayError
 from scaigrid.timestamps import iso
 
@@ -33,6 +34,8 @@ class RouteTargetGiven(RequestShape):
     """Its share among the targets of the same priority. 0: only when the others of its tier have failed."""
     priority: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     """Its tier: 0 is tried first, higher ones when every target of the lower ones has failed."""
+    when: When | None = None
+    """Only for requests like these; null: for all."""
 
 
 class RouteGiven(RequestShape):
@@ -42,9 +45,23 @@ class RouteGiven(RequestShape):
     """The slug or the id of the model. It does not change."""
     targets: Annotated[tuple[RouteTargetGiven, ...], Meta(min_length=1, max_length=64)]
     """Of a partner's or tenant's own model: backends that were granted to it."""
+    strategy: Strategy = "weighted"
+    """Which target of a tier comes first."""
+    sticky_by: StickyBy = "user"
+    """With `sticky` alone: what has to be the same for two calls to go to the same backend."""
     max_attempts: Annotated[int, Meta(ge=1, le=16)] = 3
-    """How many calls to providers one request may cause; each backend is tried once."""
+    """How many calls to providers one request may cause."""
+    attempts_per_backend: Annotated[int, Meta(ge=1, le=16)] = 1
+    """How many of these one backend may get."""
+    failover_on: tuple[FailureClass, ...] = FAILURES
+    """The failures after which another call is made."""
+    when_unhealthy: Literal["try", "refuse"] = "try"
+    """While the breaker of every backend is open: ask them all the same, or answer MODEL_UNAVAILABLE at once."""
     deadlines: Deadlines = Deadlines()
+    hedge: Hedge | None = None
+    """A second copy of slow calls; null: none."""
+    fallbacks: Fallbacks = Fallbacks()
+    """Other models for what this one cannot answer."""
 
 
 class RouteTargetItem(AnswerShape, kw_only=True):
@@ -53,6 +70,8 @@ class RouteTargetItem(AnswerShape, kw_only=True):
     backend_id: str
     weight: int
     priority: int
+    when: When | None = None
+    """Only for requests like these; null: for all."""
 
 
 class RouteItem(Kept, kw_only=True):
@@ -62,8 +81,15 @@ class RouteItem(Kept, kw_only=True):
     """The model's slug."""
     model_id: str
     targets: tuple[RouteTargetItem, ...]
+    strategy: Annotated[Strategy, OPEN]
+    sticky_by: Annotated[StickyBy, OPEN]
     max_attempts: int
+    attempts_per_backend: int
+    failover_on: tuple[str, ...]
+    when_unhealthy: Annotated[Literal["try", "refuse"], OPEN]
     deadlines: Deadlines
+    hedge: Hedge | None
+    fallbacks: Fallbacks
 
 
 class RoutesQuery(PageQuery, frozen=True, kw_only=True):
@@ -101,8 +127,15 @@ class Routes(Collection[RouteGiven, RouteItem]):
         model="acme/chat",
         model_id=examples.id_of("model"),
         targets=(RouteTargetItem(backend_id=examples.id_of("be"), weight=1, priority=0),),
+        strategy="weighted",
+        sticky_by="user",
         max_attempts=3,
+        attempts_per_backend=1,
+        failover_on=FAILURES,
+        when_unhealthy="try",
         deadlines=Deadlines(),
+        hedge=None,
+        fallbacks=Fallbacks(),
     )
 
     def id_for(self, document: docs.Document, fresh: str) -> str:
@@ -125,11 +158,20 @@ class Routes(Collection[RouteGiven, RouteItem]):
             model=_model(view, route).name,
             model_id=route.model_id,
             targets=tuple(
-                RouteTargetItem(backend_id=target.backend_id, weight=target.weight, priority=target.priority)
+                RouteTargetItem(
+                    backend_id=target.backend_id, weight=target.weight, priority=target.priority, when=target.when
+                )
                 for target in route.targets
             ),
+            strategy=route.strategy,
+            sticky_by=route.sticky_by,
             max_attempts=route.max_attempts,
+            attempts_per_backend=route.attempts_per_backend,
+            failover_on=route.failover_on,
+            when_unhealthy=route.when_unhealthy,
             deadlines=route.deadlines,
+            hedge=route.hedge,
+            fallbacks=route.fallbacks,
         )
 
     def document(self, view: View, given: RouteGiven, before: Resource | None) -> docs.Route:
@@ -141,12 +183,27 @@ class Routes(Collection[RouteGiven, RouteItem]):
             name=model.id,
             model_id=model.id,
             targets=tuple(
-                docs.Target(backend_id=target.backend_id, weight=target.weight, priority=target.priority)
+                docs.Target(
+                    backend_id=target.backend_id, weight=target.weight, priority=target.priority, when=target.when
+                )
                 for target in given.targets
             ),
+            strategy=given.strategy,
+            sticky_by=given.sticky_by,
             max_attempts=given.max_attempts,
+            attempts_per_backend=given.attempts_per_backend,
+            failover_on=tuple(dict.fromkeys(given.failover_on)),
+            when_unhealthy=given.when_unhealthy,
             deadlines=given.deadlines,
+            hedge=given.hedge,
+            fallbacks=given.fallbacks,
         )
+        known = None if there is None else there.fallbacks
+        for reason in FALLBACK_REASONS:
+            named = getattr(given.fallbacks, reason)
+            if named is not None and named != getattr(known, reason, None):
+                # Raises MODEL_NOT_FOUND, also for what the caller may not know of.
+                sight(view).model(named)
         if not everywhere(view, "routing:manage"):
             _check_own(view, model)
             for place, target in _new_targets(route, there):

@@ -19,7 +19,7 @@ from middlewares.tenancy import Tenancy, TenancyConfig
 from scaigrid.api import Routes, UsageReader, routes
 from scaigrid.api.faults import surface
 from scaigrid.asgi import ASGIApp, Message
-from scaigrid.config import entities, schema
+from scaigrid.config import entities, routing, schema
 from scaigrid.config.identity import Identity, Issuer
 from scaigrid.config.snapshot import Current, Principal, Snapshot
 from scaigrid.control.apply import apply
@@ -71,8 +71,8 @@ def model(*backends: str, **more: Any) -> entities.Model:
     """An entry of the section `models`, free of charge where no prices are given."""
     if "prices" not in more and "unpriced" not in more:
         more["unpriced"] = "free"
-    targets = tuple(entities.RouteTarget(backend=backend) for backend in backends or ("one",))
-    return entities.Model(route=entities.Route(targets=targets), **more)
+    targets = tuple(routing.RouteTarget(backend=backend) for backend in backends or ("one",))
+    return entities.Model(route=routing.Route(targets=targets), **more)
 
 
 def config(**sections: Any) -> schema.Config:

@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from scaigrid.config import entities, terms
+from scaigrid.config import entities, routing, terms
 from scaigrid.config.key_budget import KeyBudget
 from scaigrid.secrets import Secret
 
 DIGEST = "0" * 64
 NAIVE = datetime(2027, 1, 31)  # noqa: DTZ001 - what is refused
 ZONED = datetime(2027, 1, 31, tzinfo=UTC)
-ROUTE = entities.Route(targets=(entities.RouteTarget(backend="b"),))
+ROUTE = routing.Route(targets=(routing.RouteTarget(backend="b"),))
 
 
 def test_a_key_is_given_in_exactly_one_way() -> None:
@@ -138,9 +138,9 @@ def test_permissions_of_the_core_and_of_modules_have_their_own_forms(
         (entities.Provider, {"type": "custom", "base_url": "ftp://x"}, "base_url"),
         (entities.Provider, {"type": "custom", "base_url": "https://user@x"}, "base_url"),
         (entities.Provider, {"type": "custom", "base_url": "https://x?key=1"}, "base_url"),
-        (entities.Route, {"targets": []}, "targets"),
-        (entities.Route, {"targets": [{"backend": "b", "weight": -1}]}, "weight"),
-        (entities.Route, {"targets": [{"backend": "b"}], "max_attempts": 0}, "max_attempts"),
+        (routing.Route, {"targets": []}, "targets"),
+        (routing.Route, {"targets": [{"backend": "b", "weight": -1}]}, "weight"),
+        (routing.Route, {"targets": [{"backend": "b"}], "max_attempts": 0}, "max_attempts"),
         (entities.User, {"roles": ["king"]}, "roles"),
     ],
 )

@@ -48,6 +48,35 @@ def test_a_sound_file_has_no_errors(tmp_path: Path) -> None:
     ("old", "new", "expected"),
     [
         (
+            "targets: [{ backend: one }] }",
+            "targets: [{ backend: one }], fallbacks: { context_too_long: acme/long } }",
+            (
+                "c.yaml:13: models.acme/chat.route.fallbacks.context_too_long: there is no model 'acme/long' "
+                "(declared: acme/chat)"
+            ),
+        ),
+        (
+            "targets: [{ backend: one }] }",
+            "targets: [{ backend: one }], fallbacks: { content_refused: acme/chat } }",
+            "c.yaml:13: models.acme/chat.route.fallbacks.content_refused: names the model itself",
+        ),
+        (
+            "targets: [{ backend: one }] }",
+            "targets: [{ backend: one }], hedge: {} }",
+            (
+                "c.yaml:13: models.acme/chat.route.hedge: a second copy goes to another backend, and the route has one "
+                "alone"
+            ),
+        ),
+        (
+            "model: m }",
+            "model: m, queue: 3 }",
+            (
+                "c.yaml:8: backends.one.queue: nobody waits where any number of calls may go at the same time: give "
+                "`concurrency` as well"
+            ),
+        ),
+        (
             "users:\n",
             "tenants:\n  default: { partner: nobody }\nusers:\n",
             "c.yaml:2: tenants.default.partner: there is no partner 'nobody' (declared: default)",

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from adapters import ADAPTERS
-from scaigrid.config import entities, schema, terms
+from scaigrid.config import entities, routing, schema, terms
 from scaigrid.config.key_budget import KeyBudget
 from scaigrid.config.snapshot import Principal, Snapshot
 from scaigrid.control.compile import compile_snapshot, compile_state
@@ -51,8 +51,8 @@ def compiled(signers: Signers | None = None, **sections: object) -> Snapshot:
 
 
 def model(*backends: str, **fields: object) -> entities.Model:
-    targets = tuple(entities.RouteTarget(backend=name) for name in backends)
-    return entities.Model(route=entities.Route(targets=targets), **({"unpriced": "free"} | fields))  # type: ignore[arg-type]
+    targets = tuple(routing.RouteTarget(backend=name) for name in backends)
+    return entities.Model(route=routing.Route(targets=targets), **({"unpriced": "free"} | fields))  # type: ignore[arg-type]
 
 
 def limits(principal: Principal) -> list[tuple[str, int]]:
@@ -172,11 +172,11 @@ def test_unpriced_says_free_or_refused(unpriced: str, priced: bool) -> None:
 
 def test_targets_stand_in_tiers_by_priority() -> None:
     targets = (
-        entities.RouteTarget(backend="two", priority=5),
-        entities.RouteTarget(backend="one", priority=0, weight=3),
+        routing.RouteTarget(backend="two", priority=5),
+        routing.RouteTarget(backend="one", priority=0, weight=3),
     )
     route = (
-        compiled(models={"m": entities.Model(route=entities.Route(targets=targets), unpriced="free")}).models["m"].route
+        compiled(models={"m": entities.Model(route=routing.Route(targets=targets), unpriced="free")}).models["m"].route
     )
     assert [[(each.backend.name, each.weight) for each in tier] for tier in route.tiers] == [[("one", 3)], [("two", 1)]]
 

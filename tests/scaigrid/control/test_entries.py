@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scaigrid.config import entities
+from scaigrid.config import entities, routing
 from scaigrid.config.key_budget import KeyBudget
 from scaigrid.control import documents as docs
 from scaigrid.control.entries import ENTITIES, Writer
@@ -84,7 +84,7 @@ def test_credentials_are_written_as_fingerprints() -> None:
 def test_a_model_has_its_route_in_it() -> None:
     model = entry("model")
     assert isinstance(model, entities.Model)
-    assert model.route == entities.Route(targets=(entities.RouteTarget(backend="one"),), max_attempts=2)
+    assert model.route == routing.Route(targets=(routing.RouteTarget(backend="one"),), max_attempts=2)
 
 
 def test_a_backend_says_partner_or_tenant() -> None:

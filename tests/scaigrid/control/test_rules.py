@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from adapters import ADAPTERS
-from scaigrid.config import entities, schema, terms
+from scaigrid.config import entities, routing, schema, terms
 from scaigrid.control import documents as docs
 from scaigrid.control.declared import resources_of, route_id
 from scaigrid.control.resource import Resource
@@ -34,7 +34,7 @@ _CONFIG = schema.Config(
     },
     models={
         "chat": entities.Model(
-            route=entities.Route(targets=(entities.RouteTarget(backend="one"),)),
+            route=routing.Route(targets=(routing.RouteTarget(backend="one"),)),
             unpriced="free",
             max_output_tokens=10,
         ),

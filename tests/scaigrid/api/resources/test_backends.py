@@ -87,7 +87,9 @@ async def test_whoever_got_a_backend_sees_it_without_what_is_the_operators(plane
     assert await names(plane, "admin_c") == await names(plane, "partner_two") == {"for-two"}
     assert await names(plane, "admin_b") == set()
     seen = (await plane.get(f"/v1/backends/{for_a['id']}", "admin_a")).json["data"]
-    assert seen == {name: value for name, value in for_a.items() if name not in ("cost", "granted_to", "has_api_key")}
+    operators = {"cost", "granted_to", "has_api_key", "lacks", "context_window", "concurrency", "queue"}
+    operators |= {"queue_seconds", "deadlines", "breaker"}
+    assert seen == {name: value for name, value in for_a.items() if name not in operators}
     hidden = await plane.get(f"/v1/backends/{for_a['id']}", "admin_b")
     assert hidden.json["error"] == (await plane.get("/v1/backends/be_nowhere", "admin_b")).json["error"]
     for who in ("user_a", "viewer_a", "partner_one_viewer"):

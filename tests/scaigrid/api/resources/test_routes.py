@@ -20,8 +20,8 @@ async def test_a_route_is_made_read_changed_and_deleted(plane: ControlPlane) -> 
     one, two = await backend(plane, "one-b"), await backend(plane, "two-b")
     of = await model(plane)
     sent = [
-        {"backend_id": one["id"], "weight": 3, "priority": 0},
-        {"backend_id": two["id"], "weight": 1, "priority": 1},
+        {"backend_id": one["id"], "weight": 3, "priority": 0, "when": None},
+        {"backend_id": two["id"], "weight": 1, "priority": 1, "when": None},
     ]
     answer = await plane.ask("POST", "/v1/routes", {"model": "acme/chat", "targets": sent}, who="super")
     assert answer.status == 201
@@ -122,9 +122,56 @@ async def test_a_route_that_the_file_declares_is_read_only_and_its_model_may_get
 
 
 def _declared_route(backend_name: str) -> Any:
-    from scaigrid.config.entities import Route, RouteTarget
+    from scaigrid.config.routing import Route, RouteTarget
 
     return Route(targets=(RouteTarget(backend=backend_name),))
+
+
+async def test_everything_that_a_route_says_is_kept_and_answered(plane: ControlPlane) -> None:
+    one, two = await backend(plane, "one-b"), await backend(plane, "two-b")
+    await model(plane)
+    await model(plane, slug="acme/long")
+    said = {
+        "model": "acme/chat",
+        "targets": [
+            {"backend_id": one["id"], "weight": 3, "priority": 0, "when": {"stream": True, "uses": ["tools"]}},
+            {"backend_id": two["id"], "weight": 1, "priority": 1, "when": None},
+        ],
+        "strategy": "sticky",
+        "sticky_by": "session",
+        "max_attempts": 4,
+        "attempts_per_backend": 2,
+        "failover_on": ["timeout", "connect"],
+        "when_unhealthy": "refuse",
+        "deadlines": {"connect": 1.0, "first_byte": 2.0, "idle": 3.0, "total": 4.0},
+        "hedge": {"share": 0.25, "after_seconds": 1.5},
+        "fallbacks": {"context_too_long": "acme/long", "content_refused": None},
+    }
+    found = (await plane.ask("POST", "/v1/routes", said, who="super")).json["data"]
+    assert {name: found[name] for name in said} == said
+    changed = (await plane.ask("PATCH", f"/v1/routes/{found['id']}", {"strategy": "cheapest"}, who="super")).json
+    assert {name: changed["data"][name] for name in said} == {**said, "strategy": "cheapest"}
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "fields"),
+    [
+        ({"hedge": {}}, 422, ["hedge"]),
+        ({"fallbacks": {"context_too_long": "acme/chat"}}, 422, ["fallbacks.context_too_long"]),
+        ({"fallbacks": {"context_too_long": "acme/none"}}, 404, ["model"]),
+        ({"strategy": "best"}, 422, ["strategy"]),
+        ({"failover_on": ["everything"]}, 422, ["failover_on[0]"]),
+    ],
+)
+async def test_what_a_route_cannot_mean_is_refused_by_name(
+    plane: ControlPlane, change: dict[str, Any], status: int, fields: list[str]
+) -> None:
+    one = await backend(plane, "one-b")
+    await model(plane)
+    sent = {"model": "acme/chat", "targets": targets(one), **change}
+    answer = await plane.ask("POST", "/v1/routes", sent, who="super")
+    assert answer.status == status
+    assert [detail["field"] for detail in answer.json["error"].get("details", [])] == fields
 
 
 # -- who sees what, and routes what ----------------------------------------------------------------------------------
