@@ -51,7 +51,8 @@ class ValkeyRuns:
             raise ValueError("a Valkey has a URL")
         self._base = f"{{{config.prefix}}}:"
         self.sleep = sleep
-        self._link = Link(read_address(config.url.reveal()), config.timeout_seconds, clock, greet=self._greet)
+        address = read_address(config.url.reveal())
+        self._link = Link(address, config.timeout_seconds, clock, greet=self._greet, tag=config.prefix)
         self._claims: set[_Claim] = set()
         self._ending: dict[_Claim, Command] = {}
         """What the server has not yet said that it heard of claims that are over."""

@@ -6,7 +6,6 @@ in the background, by connecting to it.
 """
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -14,8 +13,9 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from scaigrid.clock import Clock
-from scaigrid.stores.address import Address
-from scaigrid.stores.wire import Away, Refused, Wire, connect
+from scaigrid.stores.address import Place
+from scaigrid.stores.ways import way_to
+from scaigrid.stores.wire import Away, Refused, Wire
 
 _RETRY_FIRST: Final = 0.05
 _RETRY_MOST: Final = 1.0
@@ -29,26 +29,26 @@ class Link:
     """`wire` is the present connection, None while there is none; `reason` is then why.
 
     `greet` is awaited on each new connection before anybody else has it; what it raises (Away, Refused) ends it.
+    `tag` is the hash tag of all keys that are used, by which a cluster finds their node.
     """
 
     def __init__(
         self,
-        address: Address,
+        address: Place,
         timeout: float,
         clock: Clock,
         *,
         greet: Callable[[Wire], Awaitable[None]],
+        tag: str = "",
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.wire: Wire | None = None
         self.reason = "not connected yet"
         self._address = address
-        self._timeout = timeout
         self._clock = clock
         self._greet = greet
         self._sleep = sleep
-        # Read from the disk here, where no loop waits for it.
-        self._tls = ssl.create_default_context() if address.secure else None
+        self._way = way_to(address, timeout, tag)
         self._here = asyncio.Event()
         self._tried = asyncio.Event()
         self._away_since: float | None = None
@@ -98,7 +98,7 @@ class Link:
             pause = min(2 * pause, _RETRY_MOST)
 
     async def _connect(self) -> Wire:
-        wire = await connect(self._address, self._timeout, self._tls)
+        wire = await self._way.connect()
         try:
             await self._greet(wire)
         except BaseException:
@@ -113,7 +113,7 @@ class Link:
         if self._away_since is not None:
             away = self._clock.monotonic() - self._away_since
             self._away_since = None
-            _log.info("store_found", store=str(self._address), seconds=round(away, 3))
+            _log.info("store_found", store=str(self._address), server=wire.server, seconds=round(away, 3))
 
     def _is_away(self, reason: str) -> None:
         self.reason = reason

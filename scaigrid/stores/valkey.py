@@ -65,6 +65,7 @@ class ValkeyLimiter:
             config.timeout_seconds,
             clock,
             greet=self._greet,
+            tag=config.prefix,
         )
         self._timeout = config.timeout_seconds
         # Nobody else, and no earlier life of this one, names a lease like this behind its epoch.

