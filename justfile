@@ -7,7 +7,7 @@ set positional-arguments
 run := if env("VIRTUAL_ENV", "") == justfile_directory() / ".venv" { "" } else { "uv run" }
 
 # all that CI runs
-ci: test lint types pins-check wheel
+ci: test lint types pins-check wheel containers
 
 # the tests, on every core; arguments go to pytest
 test *args:
@@ -41,6 +41,10 @@ pins-check:
 wheel:
     {{ run }} python .ci/smoke.py
 
+# lint the Dockerfile, the compose file and the chart, rendered, in an environment of its own
+containers:
+    uv run --isolated --only-group containers python .ci/containers.py
+
 # write what is written from the code: the manual, its JSON Schema, the OpenAPI document and two tables
 fresh:
     text=$({{ run }} scaigrid manual) && printf '%s\n' "$text" > config/scaigrid.yaml
@@ -69,6 +73,18 @@ bench *args:
 money *args:
     {{ run }} python -m tests.money "$@"
 
+# the sixteen faults of providers, on every surface that can chat, streamed and plain: what callers see of each; arguments: names of faults, `--dialect NAME`
+faults *args:
+    {{ run }} python -m tests.faults "$@"
+
 # a day of a million requests, and questions to a ledger of ten million rows, on both databases; `--rows`, `--requests` for less
 money-scale *args:
     {{ run }} python -m tests.money.scale "$@"
+
+# bring about what operations do (outages, overload, kills, hostile clients) and show what was declared and what was measured; arguments: names of events
+chaos *args:
+    {{ run }} python -m tests.chaos "$@"
+
+# does a gateway grow that serves for long? 30 minutes of mixed callers, its memory and open descriptors; `--minutes`, `--rate`
+soak *args:
+    {{ run }} python -m tests.soak "$@"
