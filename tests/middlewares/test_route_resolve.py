@@ -30,15 +30,23 @@ async def answers(scope: Scope, receive: Receive, send: Send) -> None:
     await respond(send, 200, (), b"")
 
 
-async def resolved(parts: Parts, model: str = "acme/chat", *, known: bool = True, operation: str = "chat") -> Exchange:
-    """The exchange of a call, as it is inside the link."""
-    request = Request(CHAT)
+async def resolved(
+    parts: Parts,
+    model: str = "acme/chat",
+    *,
+    known: bool = True,
+    operation: str = "chat",
+    headers: dict[str, str] | None = None,
+    **fields: Any,
+) -> Exchange:
+    """The exchange of a call with these headers and fields, as it is inside the link."""
+    request = Request(CHAT, headers=headers)
     linked = RouteResolve(answers, RouteResolveConfig(), parts.services)
 
     async def decoded(scope: Scope, receive: Receive, send: Send) -> None:
         found = exchange(request)
         if operation == "chat":
-            called(found, model=model)
+            called(found, model=model, **fields)
         else:
             found.call = found.dialect.decode("/oai/v1/embeddings", b'{"model": "%b", "input": "Hi"}' % model.encode())
             found.model = found.snapshot.models.get(model)
@@ -65,13 +73,13 @@ def parts() -> Parts:
     return Parts(models={"acme/chat": MODEL, **OTHERS})
 
 
-def routed(*targets: tuple[str, int, int]) -> Parts:
-    """One model with these targets: backend, priority, weight."""
+def routed(*targets: tuple[str, int, int], more: dict[str, Any] | None = None, **route: Any) -> Parts:
+    """One model with these targets: backend, priority, weight. `more` is of each backend, `route` of the route."""
     names = {backend for backend, _, _ in targets}
     given = [{"backend": backend, "priority": tier, "weight": weight} for backend, tier, weight in targets]
     return Parts(
-        backends={name: {"provider": "up", "model": name} for name in sorted(names)},
-        models={"acme/chat": {**MODEL, "route": {"targets": given}}},
+        backends={name: {"provider": "up", "model": name, **(more or {}).get(name, {})} for name in sorted(names)},
+        models={"acme/chat": {**MODEL, "route": {"targets": given, **route}}},
     )
 
 
@@ -217,6 +225,45 @@ async def test_a_backend_whose_breaker_is_open_is_skipped_with_the_reason() -> N
     parts.clock.advance(3_600)
     found = await resolved(parts)
     assert (names(found), found.skipped) == (["sick", "well"], {})
+
+
+async def test_sessions_stay_with_a_backend_each_and_who_names_none_stays_as_the_user() -> None:
+    parts = routed(*((name, 0, 1) for name in "abcd"), strategy="sticky", sticky_by="session")
+
+    async def comes_to(session: str | None) -> list[str]:
+        return names(await resolved(parts, headers={} if session is None else {"X-ScaiGrid-Session": session}))
+
+    assert len({tuple(await comes_to(f"session {number}")) for number in range(50)}) > 4
+    for session in ("one", "x" * 5_000, None):
+        assert await comes_to(session) == await comes_to(session)
+
+
+async def test_what_a_request_is_leaves_backends_out_with_the_reason() -> None:
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    parts = routed(("a", 0, 1), ("b", 1, 1), more={"a": {"lacks": ["tools"]}})
+    assert names(await resolved(parts)) == ["a", "b"]
+    found = await resolved(parts, tools=tools)
+    assert (names(found), found.skipped) == (["b"], {"a": "lacks tools"})
+
+
+async def test_where_a_route_refuses_instead_of_trying_the_caller_is_told_when_to_come_back() -> None:
+    parts = routed(("a", 0, 1), when_unhealthy="refuse")
+    (backend,) = parts.snapshot.backends
+    for _ in range(FAILURES_TO_OPEN):
+        parts.health.began(backend, parts.clock.monotonic())
+        parts.health.ended(backend, GatewayError(Code.BACKEND_ERROR), parts.clock.monotonic())
+    error = await refusal(parts, "acme/chat")
+    assert (error.code, error.retry_after) == (Code.MODEL_UNAVAILABLE, 10)
+
+
+async def test_streams_go_where_streams_begin_soonest() -> None:
+    parts = routed(("a", 0, 1), ("b", 0, 1), strategy="least_latency")
+    for backend, streamed, plain in zip(parts.snapshot.backends, (0.5, 4.0), (8.0, 2.0), strict=True):
+        for stream, seconds in ((True, streamed), (False, plain)):
+            parts.health.began(backend, parts.clock.monotonic())
+            parts.health.ended(backend, None, parts.clock.monotonic(), seconds, stream=stream)
+    assert names(await resolved(parts, stream=True))[0] == "a"
+    assert names(await resolved(parts))[0] == "b"
 
 
 # -- what a backend keeps --------------------------------------------------------------------------------------------

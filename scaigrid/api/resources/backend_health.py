@@ -33,11 +33,18 @@ class BackendHealth(AnswerShape, kw_only=True):
     opens_again_at: str | None
     """When an open breaker lets a call through; ISO 8601, UTC."""
     inflight_requests: int
+    waiting_requests: int
+    """Calls that wait until the backend has room for them (`queue`)."""
     failures_in_a_row: int
     last_error: Annotated[str, OPEN] | None
     """The code of the last call that failed."""
     last_error_at: str | None
     """ISO 8601, UTC."""
+    first_token_ms: float | None
+    """How long the first token of its streams took of late, by which `least_latency` chooses: a peak counts at once,
+    and smaller numbers bring it down with time. null: nothing was streamed yet."""
+    answer_ms: float | None
+    """The same of its plain answers, up to their end."""
 
 
 @route(f"{Backends.path}/{{id_:str}}/health", http_method=READ, guards=[READING])
@@ -66,12 +73,19 @@ async def backend_health(
             breaker=found.breaker,
             opens_again_at=told(found.open_until),
             inflight_requests=found.inflight,
+            waiting_requests=services.gates.waiting(backend.id),
             failures_in_a_row=found.failures,
             last_error=_code(found.last_error),
             last_error_at=told(found.last_error_at),
+            first_token_ms=_milliseconds(found.first_token),
+            answer_ms=_milliseconds(found.answer),
         ),
     )
 
 
 def _code(code: Code | None) -> str | None:
     return None if code is None else code.value
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
