@@ -3,11 +3,8 @@
 from scaigrid.admission import admit, admits_further_in, conclude
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send
 from scaigrid.config.strict import Strict
-from scaigrid.exchange import Exchange
-from scaigrid.limiter import Take
 from scaigrid.middleware import Services, begin
-from scaigrid.reservation import reserve
-from scaigrid.types import FREE
+from scaigrid.taking import take_limits
 
 
 class RateLimitConfig(Strict):
@@ -30,9 +27,9 @@ class RateLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange, send = begin(scope, send, self._services)
+        exchange, send = begin(scope, send, self._services, "rate_limit")
         if self._enabled:
-            _limit(exchange)
+            take_limits(exchange)
         if not self._takes_itself:
             await self.app(scope, receive, send)
             return
@@ -41,15 +38,3 @@ class RateLimit:
             await self.app(scope, receive, send)
         finally:
             await conclude(exchange, self._services)
-
-
-def _limit(exchange: Exchange) -> None:
-    principal, call, model = exchange.principal, exchange.call, exchange.model
-    exchange.takes.extend(principal.windows)
-    if call is None or model is None or not principal.may_use(model.slug):
-        return
-    exchange.takes.extend(model.windows)
-    token_windows = (*principal.token_windows, *model.token_windows)
-    if token_windows and call.operation not in FREE:
-        tokens = reserve(exchange, call, model).tokens
-        exchange.takes.extend([Take(bucket, tokens) for bucket in token_windows])

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from scaigrid.asgi import ASGIApp
-from scaigrid.config.snapshot import opened
+from scaigrid.config.snapshot import Fund, Model, opened
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Exchange
 from scaigrid.limiter import LEASE_SECONDS, Bucket, Decision, Kind, Standing, Take
@@ -41,17 +41,20 @@ def admits_further_in(app: ASGIApp) -> bool:
 
 async def admit(exchange: Exchange, services: Services) -> None:
     """Takes everything on the exchange, or raises RATE_LIMITED or BUDGET_EXCEEDED with nothing taken."""
-    model = exchange.model
-    lease_seconds = LEASE_SECONDS if model is None else model.route.total + _AFTERWARDS
-    decision = await services.limiter.acquire(exchange.takes, lease_seconds)
-    if decision.refused is not None and decision.refused.fund:
-        decision = await _throttled(exchange, decision, lease_seconds, services)
+    decision = await _decided(exchange, exchange.model, services)
     if decision.standings:
         _tell(exchange, decision.standings)
-    if decision.refused is not None:
-        raise _refusal(exchange, decision.refused, decision, services)
-    exchange.lease = decision.lease
-    services.telemetry.admitted.inc()
+    _let_in(exchange, decision, services)
+
+
+async def admit_again(exchange: Exchange, stand_in: Model, services: Services) -> None:
+    """As `admit`, of a call that is concluded for its own model: what is on the exchange is for `stand_in`.
+
+    The headers of the answer keep to the limits of the model that was asked for.
+    """
+    _let_in(exchange, await _decided(exchange, stand_in, services), services)
+    exchange.asked = len(exchange.attempts)
+    exchange.settled = None
 
 
 async def conclude(exchange: Exchange, services: Services) -> None:
@@ -63,16 +66,18 @@ async def conclude(exchange: Exchange, services: Services) -> None:
     if lease is None:
         return
     exchange.lease = None
-    if exchange.call is not None and not exchange.attempts:
+    if exchange.call is not None and len(exchange.attempts) == exchange.asked:
         await services.limiter.release(lease)
+        exchange.settled = services.clock.monotonic()
         return
     used = used_of(exchange)
     taken = services.telemetry.taken
     for take in exchange.takes:
         bucket = take.bucket
-        count = ("budget" if _of_budget(bucket) else "limit", bucket.level, bucket.kind)
+        count = ("budget" if of_budget(bucket) else "limit", bucket.level, bucket.kind)
         taken[count] = taken.get(count, 0) + used.get(bucket.key, take.amount)
     await services.limiter.settle(lease, used)
+    exchange.settled = services.clock.monotonic()
 
 
 def used_of(exchange: Exchange) -> dict[str, int]:
@@ -80,24 +85,44 @@ def used_of(exchange: Exchange) -> dict[str, int]:
     # A limit on requests keeps what was taken, and of calls at the same time nothing stays.
     buckets = [take.bucket for take in exchange.takes]
     return {
-        bucket.key: _USED[bucket.kind](exchange) for bucket in buckets if _of_budget(bucket) or bucket.kind == "tokens"
+        bucket.key: USED[bucket.kind](exchange) for bucket in buckets if of_budget(bucket) or bucket.kind == "tokens"
     }
 
 
-_USED: Mapping[Kind, Callable[[Exchange], int]] = {
+USED: Mapping[Kind, Callable[[Exchange], int]] = {
     "cost": lambda exchange: exchange.cost,
     "tokens": lambda exchange: exchange.usage.total if exchange.usage is not None else 0,
     "requests": lambda exchange: int(exchange.served or exchange.call is None),
 }
+"""What a call that was billed has used of each kind."""
 
 
-def _of_budget(bucket: Bucket) -> bool:
+def of_budget(bucket: Bucket) -> bool:
+    """Whether it is the fund of a budget: what was used counts there, and not what was taken."""
     return bucket.fund and bucket.kind != "concurrency"
 
 
-async def _throttled(exchange: Exchange, decision: Decision, lease_seconds: float, services: Services) -> Decision:
+async def _decided(exchange: Exchange, model: Model | None, services: Services) -> Decision:
+    # Whichever model answers, it has the time of the one that was asked for.
+    lease_seconds = LEASE_SECONDS if exchange.model is None else exchange.model.route.total + _AFTERWARDS
+    decision = await services.limiter.acquire(exchange.takes, lease_seconds)
+    if decision.refused is not None and decision.refused.fund:
+        funds = exchange.principal.funds if model is None else (*exchange.principal.funds, *model.funds)
+        decision = await _throttled(exchange, decision, funds, lease_seconds, services)
+    return decision
+
+
+def _let_in(exchange: Exchange, decision: Decision, services: Services) -> None:
+    if decision.refused is not None:
+        raise _refusal(exchange, decision.refused, decision, services)
+    exchange.lease = decision.lease
+    services.telemetry.admitted.inc()
+
+
+async def _throttled(
+    exchange: Exchange, decision: Decision, funds: Sequence[Fund], lease_seconds: float, services: Services
+) -> Decision:
     """Asks again for as long as what refuses is the fund of a budget that throttles."""
-    funds = exchange.principal.funds if exchange.model is None else (*exchange.principal.funds, *exchange.model.funds)
     throttling = {fund.series: fund for fund in funds if fund.action == "throttle"}
     takes = exchange.takes
     while decision.refused is not None:
@@ -131,7 +156,7 @@ def _tell(exchange: Exchange, standings: Sequence[Standing]) -> None:
 def _refusal(exchange: Exchange, bucket: Bucket, decision: Decision, services: Services) -> GatewayError:
     # What has a name belongs to a budget; the window of one that throttles, too.
     services.telemetry.decisions.labels("budget" if bucket.name else "limit", bucket.level).inc()
-    if _of_budget(bucket):
+    if of_budget(bucket):
         return GatewayError(
             Code.BUDGET_EXCEEDED,
             f"The {bucket.kind} budget {bucket.name!r} of the {bucket.level} has no room for this request; "

@@ -1,69 +1,60 @@
-"""The leaf of the chain: tries backends in order, streams the answer back, and leaves the row in the ledger.
+"""The leaf of the chain: the one loop of attempts, for all surfaces and dialects, streamed and plain.
 
-One attempt loop for all surfaces, streamed and plain. The commit point is the first byte sent to the client: before
-it another backend may be tried, after it there is no second answer. The last byte is only sent once the ledger has
-the row, so that whatever a client finished is accounted for.
+Its rules, each of which holds ahead of the first byte of an answer; after that there is no second answer:
+
+1. The candidates are asked in the order in which the router put them. One that cannot say the call, or has no room for
+   it (OVERLOADED), was not asked, and the next one is. One that failed in a way that `failover_on` names is left for
+   the next one. Any other end is final: the caller's own mistake, his leaving, a ledger that cannot be written.
+2. Where `attempts_per_backend` allows it, the candidates are gone round again once each has had its turn, after a pause
+   that is drawn: those whose breaker lets calls through, but for those that refused our credential or the request.
+3. No request makes more than `max_attempts` calls; none begins after the total deadline; and every call beyond a
+   request's first is taken from the retry budget of the worker. Where that is used up, the failure is told.
+4. What a stand-in does not accept is no news of the request: where a backend that comes after a failed one calls the
+   request invalid, too long or refused, the next one is asked, and the caller is never told that. As the first answer
+   of all it is told at once.
+5. Where nothing served, what is told is the first failure that was no rate limit, for it says most; else that backends
+   had no room; else, where every one that was asked is limiting calls, BACKEND_RATE_LIMITED, with the shortest of the
+   times that they asked for; else why none could be asked.
+6. A route with a `hedge` has its first attempt overtaken by a second one where it is slow (see `hedging`).
+7. Where that a request is too long, or refused, is the end of it, the model that the route's `fallbacks` name is asked
+   instead, under its own route and price and what is left of the total deadline, if the caller may use it and has the
+   money (see `fallbacks`). That one may name another, up to three. Unless one of them answers, the caller is told what
+   his own model said; or, where they only failed for the moment, that, for a repeat may be answered.
 """
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Final
 
-import structlog
-
-from scaigrid.adapter import Outgoing, Pipe, Relaying, UpstreamRequest
-from scaigrid.admission import used_of
-from scaigrid.asgi import Receive, Scope, Send
-from scaigrid.billing import begun_row, bill, usage_row
+from scaigrid.asgi import Receive, Scope, Send, header
+from scaigrid.attempt_headers import failure_headers
 from scaigrid.call import Call
-from scaigrid.client_watch import ClientWatch
+from scaigrid.config.routing import Hedge
 from scaigrid.config.schema import Forwarder as ForwarderConfig
 from scaigrid.config.snapshot import Backend, Model
-from scaigrid.counting import vocabulary
-from scaigrid.draining import Drain, Drains
-from scaigrid.dropping import HEADER, encoded
-from scaigrid.errors import Code, GatewayError
-from scaigrid.exchange import Attempt, Exchange, resolved
-from scaigrid.held import Held
-from scaigrid.ids import new_id
-from scaigrid.ledger.records import Begun, Settling
+from scaigrid.draining import Drains
+from scaigrid.errors import Code, GatewayError, let_go
+from scaigrid.exchange import Attempt, Because, Exchange, resolved
+from scaigrid.facts import SESSION, facts_of, sticky_of
+from scaigrid.fallbacks import REFUSALS, change, stand_in
+from scaigrid.hedging import HedgeShares, hedged
+from scaigrid.keep_alive import KeepAlive
 from scaigrid.middleware import Services
-from scaigrid.patience import Interrupted, Patience, Why
-from scaigrid.translation import Translation
-from scaigrid.types import Usage
-from scaigrid.upstream.port import Upstream, UpstreamFailure, UpstreamResponse, UpstreamTimeout, UpstreamTooLarge
+from scaigrid.retrying import RetryBudget, pause, pause_before
+from scaigrid.router import order
+from scaigrid.sending import Sending
+from scaigrid.upstream.port import Upstream
 
-_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+_MISTAKES: Final = frozenset({*REFUSALS, Code.VALIDATION_ERROR, Code.UNSUPPORTED_BY_MODEL, Code.REQUEST_TOO_LARGE})
+"""What a backend says of a request that another backend, or another model, may see otherwise."""
+_UNASKED: Final = frozenset({Code.OVERLOADED, Code.UNSUPPORTED_BY_MODEL})
+"""Why a backend was not even asked; another one may be."""
 
-LINGER = 0.5
-"""Seconds to wait, once a stream is complete, for the provider to end it: that keeps its connection usable."""
-_LARGEST_ERROR_BODY = 64 * 1024
-
-_ELSEWHERE = frozenset(
-    {
-        Code.BACKEND_ERROR,
-        Code.BACKEND_TIMEOUT,
-        Code.BACKEND_RATE_LIMITED,
-        Code.UPSTREAM_SHAPE_MISMATCH,
-        Code.UNSUPPORTED_BY_MODEL,
-    }
-)
-"""What another backend of the same model may do better. The caller's own mistakes are not among it."""
-
-_INTERRUPTIONS: Mapping[Why, tuple[Code, str | None]] = {
-    Why.FIRST_BYTE: (Code.BACKEND_TIMEOUT, "The provider sent no first byte in time."),
-    Why.IDLE: (Code.BACKEND_TIMEOUT, "The provider stopped sending."),
-    Why.TOTAL: (Code.BACKEND_TIMEOUT, "The call took longer than the model's total deadline."),
-    Why.READER: (Code.CLIENT_CLOSED, "The client stopped reading."),
-    Why.CLIENT_CLOSED: (Code.CLIENT_CLOSED, None),
-}
-
-_PLAIN_HEADERS = [(b"content-type", b"application/json")]
-_STREAM_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
+_NOBODY: Final[Iterator[Backend]] = iter(())
+_FAILED, _BUSY, _LIMITED, _REFUSED = range(4)
+"""What is told, of several: the lowest of them, and the first of those."""
 
 
 class Forwarder:
@@ -84,280 +75,299 @@ class Forwarder:
         self.config = config
         self.drains = drains or Drains(config, services.telemetry)
         self.shared = shared
+        self.retries = RetryBudget(config.retry_share, config.retries_per_second, services.clock)
+        self.draw = random.Random()  # noqa: S311 - shares of load and pauses, no secrets
+        self.hedges = HedgeShares(services.telemetry)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange, call, model = resolved(scope)
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + model.route.total
-        failure: GatewayError | None = None
-        for backend in exchange.candidates:
-            told = await _Attempt(self, exchange, call, model, backend=backend, send=send).run(receive, ends)
-            if told is None:
-                return
-            # That one backend could not say the call is no news to who has heard from another why it failed.
-            if failure is None or told.code is not Code.UNSUPPORTED_BY_MODEL:
-                failure = told
-            if exchange.response_started or told.code not in _ELSEWHERE or loop.time() >= ends:
+        # A call whose row could not be kept costs money all the same, once it is sent.
+        self.services.recorder.check()
+        self.retries.calls += 1
+        ends = asyncio.get_running_loop().time() + model.route.total
+        silence = self.config.keep_alive_seconds if call.stream else None
+        alive = None if silence is None else KeepAlive(exchange, send, silence)
+        try:
+            sends = send if alive is None else alive.send
+            asking = _Asking(self, exchange, call, receive=receive, send=sends, ends=ends)
+            told = await asking.all_of(model, exchange.candidates)
+            if told is not None and model.route.fallbacks is not None:
+                told = await self._instead(asking, told, scope)
+        finally:
+            if alive is not None:
+                await alive.stop(model.route.idle)
+        if told is not None:
+            now = self.services.clock.monotonic()
+            exchange.response_headers += failure_headers(exchange, now, expose_backend=self.config.expose_backend)
+            raise told
+
+    async def _instead(self, asking: "_Asking", told: GatewayError, scope: Scope) -> GatewayError | None:
+        """Puts the call to the models that stand in for its own. None where one of them answered."""
+        exchange, call, services = asking.exchange, asking.call, self.services
+        tried = {asking.model.slug}
+        while (refusal := asking.refusal) is not None and not asking.late:
+            other = stand_in(exchange, call, asking.model, refusal, tried)
+            if other is None:
                 break
-            # Counted by what was asked: a backend that cannot say the call has cost nobody anything.
-            if len(exchange.attempts) >= model.route.max_attempts:
+            try:
+                candidates = self._ordered(exchange, call, other, scope)
+                await change(exchange, other, services)
+            except GatewayError:
+                # It is out, or there is no room for it, or no saying whether there is.
                 break
-        raise failure or GatewayError(Code.MODEL_UNAVAILABLE)
+            services.telemetry.stood_in.labels(asking.model.slug, other.slug, refusal).inc()
+            tried.add(other.slug)
+            asking = _Asking(self, exchange, call, receive=asking.receive, send=asking.send, ends=asking.ends)
+            failed = await asking.all_of(other, candidates, "fallback")
+            if failed is None or exchange.committed or failed.code not in _MISTAKES:
+                return failed
+        return told
+
+    def _ordered(self, exchange: Exchange, call: Call, other: Model, scope: Scope) -> Sequence[Backend]:
+        """Raises MODEL_UNAVAILABLE where its route has nobody for the call."""
+        route, services = other.route, self.services
+        session = header(scope, SESSION) if route.strategy == "sticky" else None
+        candidates, _ = order(
+            route,
+            services.health,
+            services.clock.monotonic(),
+            self.draw,
+            facts=facts_of(call, other),
+            sticky=sticky_of(route, exchange.principal, session),
+            stream=call.stream,
+        )
+        return candidates
 
 
-class _Attempt:
-    """One call to one backend, from encoding it to its row in the ledger."""
+class _Asking:
+    """One call and one model: its backends are asked until one has answered. Used once."""
+
+    # Most calls are answered by the first backend that is asked: what only others need is set by them alone.
+
+    model: Model
+    _backends: Iterator[Backend]
+    """Those whose turn comes yet."""
+    _because: Because = "first"
+    _heard: tuple[tuple[int, GatewayError], ...] = ()
+    """What the backends said, each with its rank."""
+    _final: GatewayError | None = None
+    _useless: frozenset[str] = frozenset()
+    """Ids of backends of which nothing better is to be had."""
+    _paid = False
+    """The next attempt has been taken from the retry budget."""
+    _paused = 0.0
+    """Seconds ahead of the next attempt."""
 
     def __init__(
-        self, forwarder: Forwarder, exchange: Exchange, call: Call, model: Model, *, backend: Backend, send: Send
+        self, forwarder: Forwarder, exchange: Exchange, call: Call, *, receive: Receive, send: Send, ends: float
     ) -> None:
+        """`ends`: the time of the loop at which all has to be over."""
         self._forwarder = forwarder
-        self._services = forwarder.services
-        self._clock = forwarder.services.clock
-        self._upstream = forwarder.upstreams[backend.adapter.transport]
-        self._config = forwarder.config
-        self._exchange = exchange
-        self._call = call
-        self._model = model
-        self._route = model.route
-        self._backend = backend
-        self._send = send
-        self._pipe: Pipe | None = None
-        self._dropped: frozenset[str] = frozenset()
-        self._recorded = False
-        self._drain: Drain | None = None
-        """The client has left, and the answer is read on."""
+        self.exchange = exchange
+        self.call = call
+        self.receive = receive
+        self.send = send
+        self.ends = ends
+        self._before = len(exchange.attempts)
+        """Attempts of other models."""
 
-    async def run(self, receive: Receive, ends: float) -> GatewayError | None:
-        """None where the answer was sent, else why it was not; by then everything of the attempt is on record."""
+    async def all_of(
+        self, model: Model, candidates: Sequence[Backend], because: Because = "first"
+    ) -> GatewayError | None:
+        """None where one of them answered, else what the caller is told. `because` is why the first one is asked."""
+        self.model = model
+        self._because = because
         try:
-            request = self._request()
-        except GatewayError as error:
-            return error
-        clock = self._clock
-        attempt = self._attempt = Attempt(backend=self._backend, id=new_id("usage", clock), started=clock.monotonic())
-        self._exchange.attempts.append(attempt)
-        self._services.health.began(self._backend, attempt.started)
-        failure: GatewayError | None = None
-        try:
-            await self._ask(request, attempt, receive, ends)
-        except (GatewayError, Interrupted, UpstreamFailure) as error:
-            # What comes after the last byte concerns nobody any more.
-            failure = None if self._exchange.response_complete else self._meaning(error)
-        except BaseException:
-            failure = GatewayError(Code.INTERNAL_ERROR)
-            raise
+            for turn in range(model.route.attempts_per_backend):
+                if turn and not await self._pause(turn, candidates):
+                    break
+                self._backends = self._again(candidates) if turn else self._in_turn(candidates)
+                while (backend := next(self._backends, None)) is not None:
+                    asked = len(self.exchange.attempts)
+                    if (self._heard or asked != self._before) and not self._may_ask():
+                        return self._told()
+                    told = await self._ask(backend)
+                    if told is None:
+                        return None
+                    if not self._goes_on(backend, told, self.exchange.attempts[asked:]):
+                        return self._told()
+            return self._told()
         finally:
-            self._end(attempt, failure)
-        # What a backend failed to say to a client who had left is not asked of another one.
-        return failure if self._drain is None else GatewayError(Code.CLIENT_CLOSED)
+            # It knows of this object, which knows of it: a ring that only the collector would find.
+            self._backends = _NOBODY
 
-    def _meaning(self, error: GatewayError | Interrupted | UpstreamFailure) -> GatewayError:
-        meaning = _meaning(error, self._backend)
-        if self._drain is None or not (self._exchange.response_started or isinstance(error, Interrupted)):
-            # A provider that fails ahead of its answer is paid by nobody, whether or not somebody waits for it.
-            return meaning
-        return GatewayError(Code.CLIENT_CLOSED)
+    @property
+    def refusal(self) -> Code | None:
+        """Why another model may be asked: that the request is too long, or refused, was the end or part of it."""
+        if self._final is not None:
+            code = self._final.code
+            return code if code in REFUSALS and not self.exchange.committed else None
+        return next((error.code for rank, error in self._heard if rank == _REFUSED and error.code in REFUSALS), None)
 
-    def lasts(self) -> None:
-        """Leaves word that there is this attempt, in case nothing else will be heard of it."""
-        if self._recorded:
-            # It is over: what lasts is a client who takes his time to read the rest.
-            return
-        row = begun_row(self._clock, self._exchange, self._attempt, call=self._call, model=self._model)
-        # A journal that cannot be written says so by itself, and to the call when it has something to bill.
-        with suppress(GatewayError):
-            self._services.recorder.append(Begun(row))
+    @property
+    def late(self) -> bool:
+        """The total deadline is over."""
+        return asyncio.get_running_loop().time() >= self.ends
 
-    def goes_on(self, patience: Patience) -> bool:
-        """The client has left: whether the answer is read on, for the usage at its end."""
-        if self._model.on_disconnect == "drain" and not self._recorded and self._drain is None:
-            self._drain = self._forwarder.drains.begin(patience)
-        return self._drain is not None
+    # -- one attempt -------------------------------------------------------------------------------------------------
 
-    def _request(self) -> UpstreamRequest:
-        exchange, call, model, adapter = self._exchange, self._call, self._model, self._backend.adapter
-        bound = exchange.output_bound
-        if bound is None and call.max_output is None and adapter.needs_max_output:
-            bound = model.max_output_tokens
-        outgoing = Outgoing(
-            max_output=bound,
-            defaults=model.defaults,
-            system_prompt=model.system_prompt,
-            held=None if exchange.held is None else exchange.held.own,
+    @property
+    def _made(self) -> int:
+        return len(self.exchange.attempts) - self._before
+
+    def _may_ask(self) -> bool:
+        """Whether there may be an attempt after others; the retry budget counts it from then on."""
+        made = self._made
+        if made >= self.model.route.max_attempts or self.late:
+            return False
+        if made and not self._paid:
+            self._paid = self._forwarder.retries.take()
+            if not self._paid:
+                self._forwarder.services.telemetry.retries_refused.inc()
+                return False
+        return True
+
+    async def _ask(self, backend: Backend) -> GatewayError | None:
+        if len(self.exchange.attempts) == self._before:
+            sending = self._sending(backend, self._because)
+            if (hedge := self.model.route.hedge) is not None:
+                return await self._hedged(sending, hedge)
+        else:
+            again = any(attempt.backend is backend for attempt in self.exchange.attempts[self._before :])
+            sending = self._sending(backend, "retry" if again else "failover")
+        return await sending.run(self.receive, self.ends)
+
+    def _sending(self, backend: Backend, because: Because) -> Sending:
+        return Sending(
+            self._forwarder,
+            self.exchange,
+            self.call,
+            self.model,
+            backend=backend,
+            send=self.send,
+            because=because,
+            waited=self._paused,
         )
-        made = encoded(adapter, call, self._backend.target, outgoing, drops=model.drops_unsupported)
-        self._dropped = outgoing.dropped
-        return UpstreamRequest(made.method, made.url, (*made.headers, ("x-request-id", exchange.request_id)), made.body)
 
-    async def _ask(self, request: UpstreamRequest, attempt: Attempt, receive: Receive, ends: float) -> None:
-        """Raises GatewayError for what the provider says, UpstreamFailure and Interrupted for what it fails to say."""
-        call, route = self._call, self._route
-        with Patience(ends) as patience, ClientWatch(receive, patience, self) as watch:
-            patience.wait(route.first_byte, Why.FIRST_BYTE)
-            if (signer := self._backend.signer) is not None:
-                request = await signer.signed(request)
-            async with self._upstream.send(request, connect_timeout=route.connect, stream=call.stream) as response:
-                if response.status == 404 and call.operation == "resource":
-                    raise GatewayError(Code.NOT_FOUND, "The provider does not keep this any more.")
-                if not 200 <= response.status < 300:
-                    raise self._backend.adapter.error(response.status, response.headers, await _error_body(response))
-                if call.stream:
-                    await self._stream(response, attempt, patience)
-                    # From here on the server says that the client is gone, whether or not it is.
-                    watch.stop()
-                    await _linger(response, self._pipe)
-                else:
-                    await self._plain(response, attempt, patience)
+    async def _hedged(self, sending: Sending, hedge: Hedge) -> GatewayError | None:
+        """Runs a call's first attempt, and a second one beside it where it is slow."""
+        forwarder, stream = self._forwarder, self.call.stream
+        share = forwarder.hedges.of(self.model.id)
+        share.called()
+        after = hedge.after_seconds or forwarder.services.health.slow_after(sending.backend.id, stream=stream)
+        if after is None:
+            return await sending.run(self.receive, self.ends)
 
-    def _end(self, attempt: Attempt, failure: GatewayError | None) -> None:
-        attempt.ended = self._clock.monotonic()
-        attempt.error = failure
-        if attempt.first_byte is None:
-            self._exchange.upstream_seconds += attempt.ended - attempt.started
-        self._services.health.ended(self._backend, failure, attempt.ended)
-        if self._drain is not None:
-            self._drain.end()
-        if not self._recorded:
-            self._record(attempt, failure)
+        def second() -> Sending | None:
+            backend = next(self._backends, None) if self._made < self.model.route.max_attempts else None
+            if backend is None:
+                return None
+            if not share.takes(hedge.share):
+                # It is still there for when the first one fails.
+                self._backends = chain((backend,), self._backends)
+                return None
+            return self._sending(backend, "hedge")
 
-    async def _plain(self, response: UpstreamResponse, attempt: Attempt, patience: Patience) -> None:
-        patience.wait(self._route.idle, Why.IDLE)
-        body = await response.read(self._config.max_answer_bytes)
-        self._first_byte(attempt)
-        pipe = self._pipe = self._open_pipe()
-        answer = pipe.feed(body)
-        answer += pipe.close()
-        self._record_whole(attempt)
-        patience.wait(self._route.idle, Why.READER)
-        await self._begin(attempt, [*_PLAIN_HEADERS, (b"content-length", b"%d" % len(answer))])
-        await self._send({"type": "http.response.body", "body": answer, "more_body": False})
+        return await hedged(sending, second, after, self.receive, self.ends)
 
-    async def _stream(self, response: UpstreamResponse, attempt: Attempt, patience: Patience) -> None:
-        pipe = self._pipe = self._open_pipe()
-        send, idle = self._send, self._route.idle
-        begun = False
-        while chunk := await response.chunk():
-            if self._drain is not None:
-                self._drain.take(len(chunk))
-            frames = pipe.feed(chunk)
-            if frames and self._drain is None:
-                patience.wait(idle, Why.READER)
-                try:
-                    if not begun:
-                        self._first_byte(attempt)
-                        await self._begin(attempt, _STREAM_HEADERS)
-                    await send({"type": "http.response.body", "body": frames, "more_body": True})
-                except asyncio.CancelledError:
-                    # Whoever does not read has left too; here it is our own cancellation that says so.
-                    if patience.tripped is not Why.READER or not self.goes_on(patience) or not patience.forgiven():
-                        raise
-            begun = begun or bool(frames)
-            if pipe.ended:
-                break
-            if begun:
-                patience.wait(idle, Why.IDLE)
-        last = pipe.close()
-        self._record_whole(attempt)
-        if not begun:
-            self._first_byte(attempt)
-            await self._begin(attempt, _STREAM_HEADERS)
-        patience.wait(idle, Why.READER)
-        await send({"type": "http.response.body", "body": last, "more_body": False})
+    def _goes_on(self, backend: Backend, told: GatewayError, made: Sequence[Attempt]) -> bool:
+        """Notes what a backend said, or why it was not asked. True where another one may do better."""
+        if not made:
+            stops = self._forwarder.services.live.over
+            if stops or (told.code not in _UNASKED and not self._disbelieved(told)):
+                self._final = told
+                return False
+            # Unlike those of an attempt, nobody else knows of it; its frames hold the request, and it.
+            let_go(told)
+            self._note(told, _BUSY if told.code is Code.OVERLOADED else _REFUSED, backend)
+            return True
+        self._paid, self._paused = False, 0.0
+        failed = [attempt for attempt in made if not attempt.overtaken]
+        if self.exchange.committed or all(attempt.error is not told for attempt in failed):
+            self._final = told
+            return False
+        goes_on = [self._goes_on_after(attempt) for attempt in failed]
+        return False not in goes_on
 
-    def _open_pipe(self) -> Pipe:
-        call, adapter, exchange = self._call, self._backend.adapter, self._exchange
-        target = self._backend.target
-        if call.surface in target.speaks:
-            relaying = Relaying(name=self._name, held=call.held, system_prompt=self._model.system_prompt)
-            return adapter.relay(call, target, relaying)
+    def _goes_on_after(self, attempt: Attempt) -> bool:
+        error, failure = attempt.error, attempt.failure
+        if error is None:
+            return True
+        if failure is not None:
+            self._note(error, _LIMITED if failure == "rate_limited" else _FAILED, attempt.backend)
+            if failure == "credential":
+                self._rule_out(attempt.backend)
+            return failure in self.model.route.failover_on
+        if error.code is Code.UNSUPPORTED_BY_MODEL or self._disbelieved(error):
+            self._note(error, _REFUSED, attempt.backend)
+            return True
+        self._final = self._final or error
+        return False
 
-        def on_usage(usage: Usage) -> None:
-            # The renderer writes the cost into the end of the answer, so it is needed before the answer is over.
-            price = self._model.price
-            exchange.cost = price.cost(usage) if price is not None else 0
+    def _disbelieved(self, told: GatewayError) -> bool:
+        """Whether it is only a stand-in that does not accept the call: that is no news of it."""
+        return told.code in _MISTAKES and any(rank in (_FAILED, _LIMITED) for rank, _ in self._heard)
 
-        renderer = exchange.dialect.renderer(call, exchange)
-        keeps = vocabulary(target.model) is not None
-        return Translation(adapter.decoder(call, target), renderer, on_usage, keeps=keeps)
+    def _note(self, told: GatewayError, rank: int, backend: Backend) -> None:
+        self._heard = (*self._heard, (rank, told))
+        if rank == _REFUSED:
+            self._rule_out(backend)
 
-    def _name(self, own: str) -> str:
-        tenant = self._exchange.principal.tenant.id
-        return self._services.names.name(Held(self._backend.id, tenant, self._model.slug, own))
+    def _rule_out(self, backend: Backend) -> None:
+        self._useless |= {backend.id}
 
-    def _first_byte(self, attempt: Attempt) -> None:
-        now = self._clock.monotonic()
-        attempt.first_byte = self._exchange.first_byte = now
-        self._exchange.upstream_seconds += now - attempt.started
+    def _in_turn(self, candidates: Sequence[Backend]) -> Iterator[Backend]:
+        """The candidates; behind the others, and only where the route tries such, who has fallen ill meanwhile."""
+        health, clock = self._forwarder.services.health, self._forwarder.services.clock
+        ill: list[Backend] = []
+        for place, backend in enumerate(candidates):
+            if place and health.reason_to_skip(backend, clock.monotonic()) is not None:
+                ill.append(backend)
+            else:
+                yield backend
+        if self.model.route.when_unhealthy == "try":
+            yield from ill
 
-    async def _begin(self, attempt: Attempt, headers: list[tuple[bytes, bytes]]) -> None:
-        exchange = self._exchange
-        overhead = self._clock.monotonic() - exchange.started - exchange.upstream_seconds
-        added = [
-            (b"x-scaigrid-model", self._model.slug.encode()),
-            (b"x-scaigrid-attempts", b"%d" % len(exchange.attempts)),
-            (b"x-scaigrid-overhead-ms", b"%.3f" % (overhead * 1000)),
-        ]
-        if self._config.expose_backend:
-            added.append((b"x-scaigrid-backend", self._backend.name.encode()))
-        if self._dropped:
-            added.append((HEADER, ",".join(sorted(self._dropped)).encode()))
-        await self._send({"type": "http.response.start", "status": 200, "headers": [*headers, *added]})
+    # -- another turn ------------------------------------------------------------------------------------------------
 
-    def _record_whole(self, attempt: Attempt) -> None:
-        """Likewise, for an answer that came to its end. Raises CLIENT_CLOSED where nobody is there to have it."""
-        if self._drain is None:
-            self._record(attempt, None)
-        else:
-            gone = GatewayError(Code.CLIENT_CLOSED)
-            self._record(attempt, gone, complete=True)
-            raise gone
+    async def _pause(self, turn: int, candidates: Sequence[Backend]) -> bool:
+        """Waits ahead of another turn. False where there is nobody to ask, no time left, or nobody to ask for."""
+        forwarder = self._forwarder
+        seconds = pause_before(turn, forwarder.draw)
+        over = asyncio.get_running_loop().time() + seconds >= self.ends
+        if over or self._made >= self.model.route.max_attempts or next(self._again(candidates), None) is None:
+            return False
+        try:
+            await pause(seconds, self.ends, self.receive, forwarder.services.live)
+        except GatewayError as ended:
+            self._final = ended
+            return False
+        self._paused += seconds
+        return True
 
-    def _record(self, attempt: Attempt, failure: GatewayError | None, *, complete: bool = False) -> None:
-        """Bills the attempt and writes its row. Raises STORE_UNAVAILABLE where it cannot be kept."""
-        self._recorded = True
-        exchange, pipe = self._exchange, self._pipe
-        if failure is None or exchange.response_started or failure.code is Code.CLIENT_CLOSED:
-            # Whoever leaves, or is cut off, has had what was made until then; the provider bills that too.
-            exchange.served = True
-            bill(exchange, self._model, self._backend, pipe, complete=complete or failure is None)
-            if exchange.overrun:
-                self._services.telemetry.overruns.labels(self._backend.id).inc()
-        else:
-            # The renderer may have been told a cost already, of an answer that nobody got.
-            exchange.cost = 0
-        row = usage_row(self._clock, exchange, attempt, failure, call=self._call, model=self._model)
-        lease = exchange.lease if self._forwarder.shared and exchange.served else None
-        self._services.recorder.append(row if lease is None else Settling(row, lease, used_of(exchange)))
+    def _again(self, candidates: Iterable[Backend]) -> Iterator[Backend]:
+        """Those that may do better the next time, each looked at when its turn comes."""
+        services, useless = self._forwarder.services, self._useless
+        for backend in candidates:
+            healthy = services.health.reason_to_skip(backend, services.clock.monotonic()) is None
+            if healthy and backend.id not in useless:
+                yield backend
 
+    # -- the end -----------------------------------------------------------------------------------------------------
 
-def _meaning(error: GatewayError | Interrupted | UpstreamFailure, backend: Backend) -> GatewayError:
-    """What a failed attempt is called; a failure of the upstream keeps its text inside, for it names addresses."""
-    if isinstance(error, GatewayError):
-        return error
-    if isinstance(error, Interrupted):
-        return GatewayError(*_INTERRUPTIONS[error.why])
-    _log.warning("upstream_failed", backend=backend.name, reason=str(error))
-    if isinstance(error, UpstreamTimeout):
-        return GatewayError(Code.BACKEND_TIMEOUT, "The provider could not be reached in time.")
-    if isinstance(error, UpstreamTooLarge):
-        return GatewayError(Code.UPSTREAM_SHAPE_MISMATCH, "The provider's answer is larger than the gateway takes.")
-    return GatewayError(Code.BACKEND_ERROR)
-
-
-async def _error_body(response: UpstreamResponse) -> bytes:
-    try:
-        return await response.read(_LARGEST_ERROR_BODY)
-    except UpstreamFailure:
-        return b""
-
-
-async def _linger(response: UpstreamResponse, pipe: Pipe | None) -> None:
-    if pipe is None or not pipe.ended:
-        return
-    try:
-        async with asyncio.timeout(LINGER):
-            while await response.chunk():
-                pass
-    except (TimeoutError, UpstreamFailure):
-        return
+    def _told(self) -> GatewayError:
+        """What the caller is told of all that was heard."""
+        if self._paid:
+            # Whoever was to be asked could not be.
+            self._forwarder.retries.give_back()
+            self._paid = False
+        if self._final is not None:
+            return self._final
+        if not self._heard:
+            return GatewayError(Code.MODEL_UNAVAILABLE)
+        lowest = min(rank for rank, _ in self._heard)
+        errors = [error for rank, error in self._heard if rank == lowest]
+        if lowest != _LIMITED:
+            return errors[0]
+        waits = [error.retry_after for error in errors if error.retry_after is not None]
+        return GatewayError(Code.BACKEND_RATE_LIMITED, retry_after=min(waits, default=None))

@@ -24,7 +24,7 @@ import certifi
 
 from scaigrid.adapter import UpstreamRequest
 from scaigrid.upstream.http1_messages import Answer, Origin, address, head
-from scaigrid.upstream.port import UpstreamFailure, UpstreamTimeout
+from scaigrid.upstream.port import UpstreamFailure, UpstreamTimeout, UpstreamUnreachable
 
 IDLE_SECONDS: Final = 30.0
 """Unused connections are dropped well before the 60 s at which common load balancers drop them unannounced."""
@@ -200,7 +200,7 @@ class Http1Upstream:
     async def connect(self, origin: Origin, seconds: float) -> Connection:
         """A new connection, TLS included, within `seconds`."""
         if self._closed:
-            raise UpstreamFailure("the gateway is stopping")
+            raise UpstreamUnreachable("the gateway is stopping")
         where = f"{origin.host}:{origin.port}"
         loop = asyncio.get_running_loop()
         try:
@@ -218,7 +218,7 @@ class Http1Upstream:
         except TimeoutError as error:
             raise UpstreamTimeout(f"no connection to {where} within {seconds:g} s") from error
         except OSError as error:
-            raise UpstreamFailure(f"no connection to {where}: {error}") from error
+            raise UpstreamUnreachable(f"no connection to {where}: {error}") from error
         self.take(connection)
         return connection
 

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 import httptools
 
 from scaigrid.adapter import UpstreamRequest
-from scaigrid.upstream.port import UpstreamFailure, UpstreamTooLarge
+from scaigrid.upstream.port import UpstreamFailure, UpstreamTooLarge, UpstreamUnreachable
 
 MOST_BUFFERED: Final = 256 * 1024
 """Bytes of an answer that are kept for a slow reader; more, and the provider is no longer read from."""
@@ -45,19 +45,22 @@ class Origin(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def address(url: str) -> tuple[Origin, str]:
-    """Origin of a URL, and what a head says between method and headers. Raises UpstreamFailure without naming it."""
+    """Origin of a URL, and what a head says between method and headers.
+
+    Raises UpstreamUnreachable without naming it.
+    """
     taken_apart = _parts(url)
     if taken_apart is None:
-        raise UpstreamFailure("the provider's address is no URL")
+        raise UpstreamUnreachable("the provider's address is no URL")
     parts, host, port = taken_apart
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host):
-        raise UpstreamFailure("the provider's address is no HTTP URL")
+        raise UpstreamUnreachable("the provider's address is no HTTP URL")
     if "@" in parts.netloc:
-        raise UpstreamFailure("the provider's address holds credentials, which belong in a header")
+        raise UpstreamUnreachable("the provider's address holds credentials, which belong in a header")
     # urlsplit drops line breaks and tabs in silence.
     if not _TARGET.fullmatch(target) or not url.isprintable():
-        raise UpstreamFailure("the provider's address holds what a URL has to escape")
+        raise UpstreamUnreachable("the provider's address holds what a URL has to escape")
     secure = parts.scheme == "https"
     usual = 443 if secure else 80
     origin = Origin(secure, host, usual if port is None else port)

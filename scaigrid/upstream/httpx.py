@@ -7,7 +7,12 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpx
 
 from scaigrid.adapter import UpstreamRequest
-from scaigrid.upstream.port import UpstreamFailure, UpstreamTimeout, UpstreamTooLarge
+from scaigrid.upstream.port import UpstreamFailure, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
+
+_KINDS: tuple[tuple[type[Exception], type[UpstreamFailure]], ...] = (
+    (httpx.ConnectTimeout, UpstreamTimeout),
+    (httpx.ConnectError, UpstreamUnreachable),
+)
 
 
 class HttpxResponse:
@@ -84,5 +89,5 @@ class HttpxUpstream:
 
 
 def _failure(error: Exception) -> UpstreamFailure:
-    kind = UpstreamTimeout if isinstance(error, httpx.ConnectTimeout) else UpstreamFailure
+    kind = next((ours for theirs, ours in _KINDS if isinstance(error, theirs)), UpstreamFailure)
     return kind(f"{type(error).__name__}: {error}")

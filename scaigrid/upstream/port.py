@@ -11,7 +11,11 @@ class UpstreamFailure(Exception):
     """The provider could not be reached, or broke off. The text is for the log; it never reaches a client."""
 
 
-class UpstreamTimeout(UpstreamFailure):
+class UpstreamUnreachable(UpstreamFailure):
+    """There was no connection, so that nothing was sent."""
+
+
+class UpstreamTimeout(UpstreamUnreachable):
     """No connection in time."""
 
 

@@ -20,7 +20,7 @@ from scaigrid.adapter import UpstreamRequest
 from scaigrid.upstream import http1
 from scaigrid.upstream.http1 import IDLE_SECONDS, Connection, Http1Upstream
 from scaigrid.upstream.http1_messages import MOST_BUFFERED, Origin
-from scaigrid.upstream.port import UpstreamFailure, UpstreamTimeout
+from scaigrid.upstream.port import UpstreamFailure, UpstreamTimeout, UpstreamUnreachable
 from tests.harness.behaviours import Then, answer, gated, raw, reset, silence, stream
 from tests.harness.eventually import becomes
 from tests.harness.ports import LOOPBACK, refusing_port, silent_port
@@ -680,7 +680,7 @@ async def test_tls_on_a_port_of_http_is_a_failure(secured: Http1Upstream) -> Non
     async with serving(no_tls) as port:
         with pytest.raises(UpstreamFailure) as caught:
             await ask(secured, f"https://{LOOPBACK}:{port}")
-    assert type(caught.value) is UpstreamFailure
+    assert type(caught.value) is UpstreamUnreachable
 
 
 async def test_a_handshake_that_does_not_end_is_no_connection_in_time(secured: Http1Upstream) -> None:

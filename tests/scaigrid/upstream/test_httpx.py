@@ -8,7 +8,7 @@ import pytest
 
 from scaigrid.adapter import UpstreamRequest
 from scaigrid.upstream.httpx import HttpxResponse, HttpxUpstream
-from scaigrid.upstream.port import UpstreamFailure, UpstreamTimeout
+from scaigrid.upstream.port import UpstreamFailure, UpstreamTimeout, UpstreamUnreachable
 
 OURS: dict[type[Exception], str] = {
     httpx.CookieConflict: "raised where a cookie is read by name; we read none",
@@ -26,7 +26,10 @@ EXPORTED = [
     if issubclass(found, Exception) and not issubclass(found, Warning)
 ]
 FAILURES = [kind for kind in EXPORTED if kind not in OURS]
-TIMEOUTS = {httpx.ConnectTimeout}
+UNREACHABLE: dict[type[Exception], type[UpstreamFailure]] = {
+    httpx.ConnectTimeout: UpstreamTimeout,
+    httpx.ConnectError: UpstreamUnreachable,
+}
 REQUEST = UpstreamRequest("POST", "http://127.0.0.1:1/", (), b"")
 
 
@@ -39,7 +42,7 @@ def made(kind: type[Exception]) -> Exception:
 
 def test_only_what_httpx_exports_is_left_out() -> None:
     assert set(OURS) <= set(EXPORTED)
-    assert {httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError, *TIMEOUTS} <= set(FAILURES)
+    assert {httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError, *UNREACHABLE} <= set(FAILURES)
 
 
 @pytest.mark.parametrize("kind", FAILURES, ids=lambda kind: kind.__name__)
@@ -52,7 +55,7 @@ async def test_a_failure_to_send_is_of_the_port(kind: type[Exception], monkeypat
     with pytest.raises(UpstreamFailure, match=f"{kind.__name__}: why") as caught:
         async with upstream.send(REQUEST, connect_timeout=1, stream=True):
             pass
-    assert type(caught.value) is (UpstreamTimeout if kind in TIMEOUTS else UpstreamFailure)
+    assert type(caught.value) is UNREACHABLE.get(kind, UpstreamFailure)
     await upstream.aclose()
 
 

@@ -10,7 +10,7 @@ import pytest
 from scaigrid.adapter import UpstreamRequest
 from scaigrid.upstream.http1 import Http1Upstream
 from scaigrid.upstream.httpx import HttpxUpstream
-from scaigrid.upstream.port import Upstream, UpstreamFailure, UpstreamTimeout, UpstreamTooLarge
+from scaigrid.upstream.port import Upstream, UpstreamFailure, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
 from tests.harness.behaviours import Then, answer, cut, gated, raw, redirect, reset, silence, stalled, stream
 from tests.harness.eventually import becomes
 from tests.harness.ports import refusing_port, silent_port
@@ -190,7 +190,7 @@ async def test_calls_do_not_wait_for_each_other(upstream: Upstream, provider: En
 async def test_nobody_listening_is_a_failure(upstream: Upstream) -> None:
     with refusing_port() as port, pytest.raises(UpstreamFailure) as caught:
         await ask(upstream, f"http://127.0.0.1:{port}")
-    assert type(caught.value) is UpstreamFailure
+    assert type(caught.value) is UpstreamUnreachable
 
 
 async def test_no_connection_in_time_is_a_timeout(upstream: Upstream) -> None:
