@@ -113,13 +113,24 @@ def _compare(exchange: Exchange, reserved: Reserved, model: Model, backend: Back
 
 
 def usage_row(
-    clock: Clock, exchange: Exchange, attempt: Attempt, failure: GatewayError | None, *, call: Call, model: Model
+    clock: Clock,
+    exchange: Exchange,
+    attempt: Attempt,
+    failure: GatewayError | None,
+    *,
+    call: Call,
+    model: Model,
+    served: bool = True,
 ) -> UsageRow:
-    """The ledger's row of one attempt. Only an attempt that reached the client, or that the client left, is billed."""
+    """The ledger's row of one attempt. Only an attempt that reached the client, or that the client left, is billed.
+
+    `served` False: this one did not, whatever another one has that ran at the same time.
+    """
     principal, backend = exchange.principal, attempt.backend
+    used = exchange.usage if served else None
     # What makes nothing is no request of a budget; so it must be none when budgets are counted from the ledger.
-    serving = exchange.usage is not None and call.operation not in FREE
-    usage = exchange.usage or _NO_USAGE
+    serving = used is not None and call.operation not in FREE
+    usage = used or _NO_USAGE
     now = clock.monotonic()
     return UsageRow(
         id=attempt.id or new_id("usage", clock),
@@ -134,7 +145,7 @@ def usage_row(
         dialect=call.dialect,
         operation=call.operation,
         stream=call.stream,
-        attempt=len(exchange.attempts),
+        attempt=attempt.number or len(exchange.attempts),
         serving=serving,
         outcome="ok" if failure is None else _OUTCOMES.get(failure.code, "error"),
         error_code=failure.code.value if failure is not None else None,
@@ -144,9 +155,9 @@ def usage_row(
         tokens_cache_write_1h=usage.cache_write_1h,
         tokens_out=usage.output,
         tokens_reasoning=usage.reasoning,
-        usage_source=exchange.usage_source,
-        cost=exchange.cost,
-        backend_cost=exchange.backend_cost,
+        usage_source=exchange.usage_source if served else "none",
+        cost=exchange.cost if served else 0,
+        backend_cost=exchange.backend_cost if served else 0,
         price_version=model.price.version if model.price is not None else "",
         first_byte_us=None if attempt.first_byte is None else int((attempt.first_byte - exchange.started) * 1e6),
         latency_us=int((now - exchange.started) * 1e6),
@@ -169,7 +180,7 @@ def begun_row(clock: Clock, exchange: Exchange, attempt: Attempt, *, call: Call,
     Nobody is billed for it. What the provider has read by then it has worked on, which is put at a guess among what it
     costs the operator; what it went on to make, nobody knows.
     """
-    row = usage_row(clock, exchange, attempt, None, call=call, model=model)
+    row = usage_row(clock, exchange, attempt, None, call=call, model=model, served=False)
     free = call.operation in FREE
     usage = _NO_USAGE if free else Usage(input=-(-len(call.body) // _BYTES_PER_TOKEN))
     return msgspec.structs.replace(
@@ -180,4 +191,24 @@ def begun_row(clock: Clock, exchange: Exchange, attempt: Attempt, *, call: Call,
         tokens_in=usage.input,
         usage_source="none" if free else "estimated",
         backend_cost=0 if free else attempt.backend.cost.cost(usage),
+    )
+
+
+def overtaken_row(clock: Clock, exchange: Exchange, attempt: Attempt, *, call: Call, model: Model) -> UsageRow:
+    """The row of an attempt that was cut off because another copy of the call answered first.
+
+    Its caller pays for one answer, and this was none. What the provider has read by then is counted if it can be, else
+    guessed, and put among what it costs the operator.
+    """
+    row = usage_row(clock, exchange, attempt, None, call=call, model=model, served=False)
+    source: UsageSource = "none"
+    usage = _NO_USAGE
+    if call.operation not in FREE:
+        usage, source = _made_out(call, attempt.backend, None, None)
+    return msgspec.structs.replace(
+        row,
+        outcome="overtaken",
+        tokens_in=usage.input,
+        usage_source=source,
+        backend_cost=attempt.backend.cost.cost(usage),
     )

@@ -4,7 +4,6 @@ import asyncio
 from typing import Final, Protocol, Self
 
 from scaigrid.asgi import Receive
-from scaigrid.patience import Patience, Why
 
 WATCH_AFTER: Final = 0.1
 """Seconds after which a call lasts. Most calls are over by then, and are spared a task."""
@@ -17,19 +16,26 @@ class Watched(Protocol):
         """It has gone on for so long that its client is watched from now on."""
         ...
 
-    def goes_on(self, patience: Patience) -> bool:
-        """Its client has left: whether it goes on without."""
+    def left(self) -> None:
+        """Its client has left."""
+        ...
+
+
+class Watching(Protocol):
+    """Whoever looks whether the client is still there."""
+
+    def stop(self) -> None:
+        """Lets the client be; harmless when it is done twice."""
         ...
 
 
 class ClientWatch:
-    """Ends a call when its client leaves: only `receive` says so, a `send` after that succeeds in silence."""
+    """Tells a call that its client leaves: only `receive` says so, a `send` after that succeeds in silence."""
 
-    __slots__ = ("_call", "_handle", "_patience", "_receive", "_task")
+    __slots__ = ("_call", "_handle", "_receive", "_task")
 
-    def __init__(self, receive: Receive, patience: Patience, call: Watched) -> None:
+    def __init__(self, receive: Receive, call: Watched) -> None:
         self._receive = receive
-        self._patience = patience
         self._call = call
         self._handle: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -56,5 +62,4 @@ class ClientWatch:
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        if not self._call.goes_on(self._patience):
-            self._patience.trip(Why.CLIENT_CLOSED)
+        self._call.left()

@@ -61,6 +61,9 @@ class Dialect(Protocol):
     for none."""
     forwarded: ClassVar[frozenset[bytes]]
     """Headers of the caller, by lower-case name, that a provider of the same dialect is to see."""
+    keep_alive: ClassVar[bytes]
+    """What a silent stream says so that nobody gives it up: whole frames that clients of this dialect pass over,
+    wherever they come."""
 
     def decode(self, path: str, body: bytes) -> Call:
         """The call in `body`, at one of the paths of `operations`.

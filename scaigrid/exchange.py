@@ -5,12 +5,13 @@ alone around somebody else's application opens one for itself.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from scaigrid.asgi import Headers, Message, Scope, Send
 from scaigrid.call import Call
+from scaigrid.config.routing import FailureClass
 from scaigrid.config.snapshot import Backend, Model, Principal, Snapshot
 from scaigrid.dialect import Dialect
 from scaigrid.errors import GatewayError
@@ -23,10 +24,20 @@ KEY = "scaigrid.exchange"
 """Where the exchange lives in the ASGI scope."""
 
 
+Because = Literal["first", "failover", "retry", "hedge", "fallback"]
+"""Why a backend was asked: it came first, another one had failed, it had failed itself, another one was slow, or
+another model could not answer."""
+
+
 class Attempt(msgspec.Struct, eq=False, kw_only=True):
     """One call to one backend."""
 
     backend: Backend
+    model: Model | None = None
+    """The frontend model that it is asked for: another one than the caller named where that could not answer."""
+    because: Because = "first"
+    number: int = 0
+    """1 for the first of the request; of two that run at the same time, the one that began later has the higher one."""
     id: str = ""
     """Of its row in the ledger; given when it starts."""
     started: float
@@ -35,6 +46,16 @@ class Attempt(msgspec.Struct, eq=False, kw_only=True):
     first_byte: float | None = None
     error: GatewayError | None = None
     """Why it failed; None while it runs and where it served."""
+    failure: FailureClass | None = None
+    """How it failed, where another backend may do better."""
+    status: int | None = None
+    """What the provider answered; None where nothing came."""
+    waited: float = 0.0
+    """Seconds ahead of it: for a pause between two attempts, or for the backend to have room."""
+    overtaken: bool = False
+    """Another copy of the call had content first, and this one was cut off: no failure, whatever `error` says."""
+    dropped: frozenset[str] = frozenset()
+    """Fields of the request that were left out, for the backend has no word for them."""
 
 
 class Audited(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,9 +115,20 @@ class Exchange(msgspec.Struct, eq=False, kw_only=True):
     """The bound on output tokens, for each choice, that is sent to the provider; None leaves the caller's own."""
 
     takes: list[Take] = []
+    limited: bool = False
+    """Limits were asked for it."""
+    budgeted: bool = False
+    """Budgets were asked for it."""
     lease: str | None = None
+    asked: int = 0
+    """Attempts that were over before the lease was taken: of another model."""
+    settled: float | None = None
+    """When what was taken was settled, or given back; None where nothing was."""
     served: bool = False
     """A provider's answer reached the client, or part of it: the call counts."""
+
+    marks: list[tuple[str, float]] = []
+    """When each link was reached, by its name."""
 
     candidates: Sequence[Backend] = ()
     skipped: Mapping[str, str] = {}
@@ -121,6 +153,11 @@ class Exchange(msgspec.Struct, eq=False, kw_only=True):
     response_headers: list[tuple[bytes, bytes]] = []
     """Added to the answer, whoever makes it."""
     response_started: bool = False
+    """The head was sent, which may be for the sake of a keep-alive alone."""
+    committed: bool = False
+    """Content of a backend's answer was sent: no other backend is asked any more."""
+    gone: bool = False
+    """The client has left: whatever is sent, nobody reads it."""
     response_complete: bool = False
     """The last byte of the answer was sent: nothing can be added to it."""
     streaming: bool = False

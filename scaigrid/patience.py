@@ -18,6 +18,8 @@ class Why(Enum):
     TOTAL = "the call took too long"
     READER = "the client stopped reading"
     CLIENT_CLOSED = "the client closed the connection"
+    STOPPING = "the gateway is stopping"
+    OVERTAKEN = "another copy of the call was faster"
 
 
 class Interrupted(Exception):
@@ -34,14 +36,16 @@ class Patience:
     Times are on the loop's clock. `total_ends` bounds every wait.
     """
 
-    __slots__ = ("_ends", "_loop", "_task", "_timer", "_total_ends", "_tripped", "_why")
+    __slots__ = ("_call", "_ends", "_loop", "_task", "_timer", "_total_ends", "_tripped", "_why")
 
-    def __init__(self, total_ends: float) -> None:
+    def __init__(self, total_ends: float, call: "asyncio.Task[object] | None" = None) -> None:
+        """`call`: whose waits these are, where the task that waits is another one."""
         self._loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("patience is for tasks")
         self._task: asyncio.Task[object] = task
+        self._call = call or task
         self._total_ends = total_ends
         self._ends = total_ends
         self._why = Why.TOTAL
@@ -50,8 +54,8 @@ class Patience:
 
     @property
     def task(self) -> asyncio.Task[object]:
-        """Whose waits these are."""
-        return self._task
+        """Whose waits these are: the task that ends when the call is over."""
+        return self._call
 
     def wait(self, seconds: float, why: Why) -> None:
         """From now on, the task is given `seconds`."""

@@ -14,6 +14,9 @@ from scaigrid.errors import Code, GatewayError
 LIMIT: Final = 8 * 1024 * 1024
 """Bytes that one event may have, where nobody says otherwise."""
 
+COMMENT: Final = b": keep-alive\n\n"
+"""Says nothing, to anybody, wherever it stands between two events."""
+
 _BOM: Final = b"\xef\xbb\xbf"
 # A CR at the end of what has come counts as a line end at once. If the LF of a CRLF follows, it stands ahead of the
 # next event as one more blank line, so that no byte is lost and no event waits for the one after it.

@@ -84,6 +84,7 @@ class Anthropic:
     key_header: ClassVar[bytes | None] = b"x-api-key"
     id_header: ClassVar[bytes | None] = b"request-id"
     forwarded: ClassVar[frozenset[bytes]] = frozenset({b"anthropic-version", b"anthropic-beta"})
+    keep_alive: ClassVar[bytes] = b'event: ping\ndata: {"type": "ping"}\n\n'
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock: Clock = SystemClock() if clock is None else clock

@@ -26,6 +26,7 @@ from scaigrid.dialects.native_shapes import (
 )
 from scaigrid.errors import GatewayError
 from scaigrid.limiter import Kind
+from scaigrid.sse import COMMENT
 from scaigrid.types import Chat, Embed, Operation, Rerank
 
 _CHAT: Final = Form(ChatRequest)
@@ -48,6 +49,7 @@ class Native:
     key_header: ClassVar[bytes | None] = None
     id_header: ClassVar[bytes | None] = None
     forwarded: ClassVar[frozenset[bytes]] = frozenset()
+    keep_alive: ClassVar[bytes] = COMMENT
 
     def decode(self, path: str, body: bytes) -> Call:
         found = members(body)

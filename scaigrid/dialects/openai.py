@@ -30,6 +30,7 @@ from scaigrid.dialects.openai_shapes import (
 )
 from scaigrid.errors import Detail, GatewayError
 from scaigrid.limiter import Kind
+from scaigrid.sse import COMMENT
 from scaigrid.types import Chat, Embed, Operation, Rerank
 
 _SAYS_NOTHING: Final[Harmless] = {
@@ -71,6 +72,7 @@ class OpenAI:
     key_header: ClassVar[bytes | None] = None
     id_header: ClassVar[bytes | None] = None
     forwarded: ClassVar[frozenset[bytes]] = frozenset()
+    keep_alive: ClassVar[bytes] = COMMENT
 
     def decode(self, path: str, body: bytes) -> Call:
         return _DECODERS[path](body, members(body))

@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from scaigrid.adapter import Pipe
-from scaigrid.billing import begun_row, bill, usage_row
+from scaigrid.billing import begun_row, bill, overtaken_row, usage_row
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Attempt, Exchange, Reserved
 from scaigrid.ledger.records import UsageRow
@@ -56,7 +56,7 @@ class Bill:
 
 def exchange_of(parts: Parts) -> Exchange:
     request = Request(CHAT_URL["openai"])
-    exchange, _ = begin(request.scope, request.send, parts.services)
+    exchange, _ = begin(request.scope, request.send, parts.services, "test")
     exchange.principal = parts.principal
     exchange.call = exchange.dialect.decode(CHAT_URL["openai"], BODY)
     exchange.model = parts.model
@@ -358,3 +358,24 @@ def test_the_row_of_what_is_under_way_bills_nobody_and_guesses_what_was_read() -
     assert row.latency_us == 250_000
     ended = usage_row(parts.clock, exchange, attempt, None, call=call, model=parts.model)
     assert (ended.id, ended.request_id, ended.created_at) == (row.id, row.request_id, row.created_at)
+
+
+# -- two copies of a call ----------------------------------------------------------------------------------------------
+
+
+def test_a_copy_that_was_overtaken_costs_its_caller_nothing_whatever_the_other_one_did() -> None:
+    made = Bill(Passed(USED))
+    parts, exchange = made.parts, made.exchange
+    call, backend = exchange.call, parts.snapshot.backends[0]
+    assert call is not None
+    attempts = [Attempt(backend=backend, number=number, started=parts.clock.monotonic()) for number in (1, 2)]
+    exchange.attempts.extend(attempts)
+    lost = overtaken_row(parts.clock, exchange, attempts[0], call=call, model=parts.model)
+    assert (lost.attempt, lost.outcome, lost.error_code, lost.serving, lost.cost) == (1, "overtaken", None, False, 0)
+    assert (lost.tokens_in, lost.tokens_cache_read, lost.tokens_out) == (ESTIMATED.input, 0, 0)
+    assert (lost.usage_source, lost.backend_cost) == ("estimated", ESTIMATED.input * 1_000)
+    won = usage_row(parts.clock, exchange, attempts[1], None, call=call, model=parts.model)
+    assert (won.attempt, won.outcome, won.serving, won.cost) == (2, "ok", True, COST)
+    broken = GatewayError(Code.BACKEND_ERROR)
+    failed = usage_row(parts.clock, exchange, attempts[0], broken, call=call, model=parts.model, served=False)
+    assert (failed.serving, failed.cost, failed.backend_cost, failed.usage_source) == (False, 0, 0, "none")

@@ -258,3 +258,21 @@ async def test_somebody_else_s_cancellation_is_not_taken_back() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_waits_of_a_part_of_a_call_are_the_call_s() -> None:
+    """Whoever waits for the call to end waits for the task that ends last."""
+    call = asyncio.current_task()
+    assert call is not None
+
+    async def part() -> asyncio.Task[object]:
+        with Patience(asyncio.get_running_loop().time() + 60, call) as patience:
+            patience.trip(Why.OVERTAKEN)
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                assert patience.forgiven(), "it is the part that is cancelled"
+            return patience.task
+
+    assert await asyncio.create_task(part()) is call
+    assert not call.cancelling()

@@ -1,118 +1,36 @@
-"""The attempt loop, with a scripted upstream: what is tried again, what is sent, and what is on record by when."""
+"""One attempt, with a scripted upstream: what is sent, for how long it is waited, and what is on record by when."""
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
 
+import msgspec
 import pytest
 
 from adapters import ADAPTERS
-from scaigrid import forwarder as module
+from scaigrid import pipes as module
 from scaigrid.asgi import Message
 from scaigrid.call import Call
+from scaigrid.config.routing import BackendDeadlines
 from scaigrid.config.schema import Forwarder as ForwarderConfig
+from scaigrid.config.snapshot import Backend
 from scaigrid.dialects.openai import OpenAI
 from scaigrid.dialects.openai_responses import RESOURCES
-from scaigrid.errors import Code, GatewayError
-from scaigrid.exchange import Exchange, Reserved
-from scaigrid.forwarder import Forwarder
+from scaigrid.errors import Code
+from scaigrid.exchange import Reserved
+from scaigrid.gates import Gates
 from scaigrid.held import Held
 from scaigrid.ledger.records import Begun, Record, Settling, UsageRow
 from scaigrid.limiter import Bucket, Take
-from scaigrid.middleware import begin
-from scaigrid.upstream.port import UpstreamFailure, UpstreamTimeout, UpstreamTooLarge
-from tests.harness import behaviours, responses
-from tests.harness.asgi import Request
-from tests.harness.behaviours import compact, completion, openai_error, openai_frames
+from scaigrid.upstream.port import Upstream, UpstreamFailure
+from tests.harness import responses
+from tests.harness.behaviours import compact, openai_error
 from tests.harness.eventually import becomes
-from tests.harness.lanes import CHAT_URL, chat
-from tests.harness.services import MODEL, Parts
-from tests.harness.upstream import Planned, ScriptedUpstream
-
-PLAIN = compact(completion("Hello.", tokens=(9, 3)))
-STREAM = openai_frames("Hel", "lo.", tokens=(9, 3))
-ANTHROPIC = compact(behaviours.anthropic_message("Hello.", tokens=(9, 3)))
-SERVED = 9 * 3_000 + 3 * 15_000
-"""What a call costs that the provider says had 9 tokens in and 3 out."""
-SHORT = {"connect": 5, "first_byte": 0.03, "idle": 0.03, "total": 5}
-
-
-class Scene:
-    """One call on its way: the services, the exchange as the chain leaves it, the client and the upstream."""
-
-    def __init__(
-        self,
-        *plans: Planned,
-        dialect: str = "openai",
-        asked: Mapping[str, Any] | None = None,
-        providers: tuple[str, ...] = ("openai", "openai", "openai"),
-        route: Mapping[str, Any] | None = None,
-        config: ForwarderConfig | None = None,
-        model: Mapping[str, Any] | None = None,
-    ) -> None:
-        """The model has one backend for each of `providers`, in that order; `route` tells the rest of it."""
-        names = "abcdef"[: len(providers)]
-        targets = [{"backend": name, "priority": place} for place, name in enumerate(names)]
-        self.parts = Parts(
-            providers={
-                name: {"type": kind, "base_url": f"http://{name}.invalid/v1", "api_key": "k"}
-                for name, kind in zip(names, providers, strict=True)
-            },
-            backends={
-                name: {"provider": name, "model": f"m-{name}", "cost": {"input": 1, "output": 5}} for name in names
-            },
-            models={"acme/chat": {**MODEL, **(model or {}), "route": {"targets": targets, **(route or {})}}},
-        )
-        self.upstream = ScriptedUpstream(*plans)
-        body = json.dumps({**chat("acme/chat"), **(asked or {})}).encode()
-        self.request = Request(CHAT_URL[dialect], body=body)
-        self.exchange, self.send = begin(self.request.scope, self.request.send, self.parts.services)
-        self._ready(self.exchange, body)
-        self.forwarder = Forwarder(self.parts.services, {"http": self.upstream}, config or ForwarderConfig())
-
-    def _ready(self, exchange: Exchange, body: bytes) -> None:
-        exchange.principal = self.parts.principal
-        exchange.call = exchange.dialect.decode(exchange.path, body)
-        exchange.model = self.parts.model
-        exchange.candidates = [candidate.backend for tier in self.parts.model.route.tiers for candidate in tier]
-
-    async def run(self) -> GatewayError | None:
-        """Why there was no answer, or no whole one; None where there was."""
-        try:
-            await self.forwarder(self.request.scope, self.request.receive, self.send)
-        except GatewayError as error:
-            return error
-        return None
-
-    async def code(self) -> Code | None:
-        error = await self.run()
-        return error.code if error else None
-
-    @property
-    def asked(self) -> str:
-        """The backends that were asked, in order."""
-        return "".join(attempt.backend.name for attempt in self.exchange.attempts)
-
-    @property
-    def rows(self) -> list[tuple[str, bool, str, int]]:
-        """Of each usage row: outcome, whether it served, who counted, and the cost."""
-        return [(row.outcome, row.serving, row.usage_source, row.cost) for row in self.parts.kept.usage]
-
-    def inflight(self) -> float:
-        return self.parts.metrics.value("scaigrid_backend_inflight_requests")
-
-
-def plain() -> Planned:
-    return Planned(PLAIN)
-
-
-def streamed(*pieces: bytes | asyncio.Event | Exception) -> Planned:
-    return Planned(*(pieces or STREAM))
-
-
-FAILED = ("error", False, "none", 0)
-FINE = ("ok", True, "provider", SERVED)
+from tests.harness.lanes import CHAT_URL
+from tests.harness.upstream import Planned
+from tests.scaigrid.scene import ANTHROPIC, FAILED, FINE, PLAIN, SERVED, SHORT, STREAM, Scene, plain, streamed
 
 # -- one attempt -----------------------------------------------------------------------------------------------------
 
@@ -263,143 +181,6 @@ async def test_a_record_that_cannot_be_kept_is_not_the_backend_s_fault() -> None
     assert scene.parts.health.status(backend.id, scene.parts.clock.monotonic()) == "healthy"
 
 
-# -- another attempt -------------------------------------------------------------------------------------------------
-
-
-def status(number: int) -> Callable[[], Planned]:
-    return lambda: Planned(b"{}", status=number)
-
-
-ELSEWHERE: dict[str, tuple[Callable[[], Planned], Code]] = {
-    "no connection": (lambda: Planned(ahead=UpstreamFailure("refused")), Code.BACKEND_ERROR),
-    "no connection in time": (lambda: Planned(ahead=UpstreamTimeout("slow")), Code.BACKEND_TIMEOUT),
-    "broken off in the body": (lambda: Planned(b'{"id"', UpstreamFailure("reset")), Code.BACKEND_ERROR),
-    "too large": (lambda: Planned(UpstreamTooLarge("huge")), Code.UPSTREAM_SHAPE_MISMATCH),
-    "no JSON": (lambda: Planned(b"<html>"), Code.UPSTREAM_SHAPE_MISMATCH),
-    "307": (status(307), Code.BACKEND_ERROR),
-    "401": (status(401), Code.BACKEND_ERROR),
-    "403": (status(403), Code.BACKEND_ERROR),
-    "404": (status(404), Code.BACKEND_ERROR),
-    "408": (status(408), Code.BACKEND_TIMEOUT),
-    "409": (status(409), Code.BACKEND_ERROR),
-    "429": (status(429), Code.BACKEND_RATE_LIMITED),
-    "500": (status(500), Code.BACKEND_ERROR),
-    "502": (status(502), Code.BACKEND_ERROR),
-    "503": (status(503), Code.BACKEND_ERROR),
-    "504": (status(504), Code.BACKEND_TIMEOUT),
-}
-TRIED_ELSEWHERE = {code for _, code in ELSEWHERE.values()} | {Code.UNSUPPORTED_BY_MODEL}
-
-
-@pytest.mark.parametrize("fault", ELSEWHERE)
-async def test_what_another_backend_may_do_better_is_tried_there(fault: str) -> None:
-    make, code = ELSEWHERE[fault]
-    scene = Scene(make(), plain())
-    assert await scene.run() is None
-    assert scene.asked == "ab"
-    failed, served = scene.parts.kept.usage
-    assert (failed.error_code, failed.attempt, failed.serving, failed.cost, failed.backend_cost) == (
-        code,
-        1,
-        False,
-        0,
-        0,
-    )
-    assert (served.attempt, served.backend_id) == (2, scene.exchange.attempts[1].backend.id)
-    assert scene.rows[1] == FINE
-    assert scene.request.header("x-scaigrid-attempts") == "2"
-    assert scene.inflight() == 0
-
-
-@pytest.mark.parametrize("code", sorted(Code))
-async def test_no_other_failure_is_tried_elsewhere(code: Code) -> None:
-    scene = Scene(Planned(ahead=GatewayError(code)), plain())
-    assert await scene.code() is (None if code in TRIED_ELSEWHERE else code)
-    assert scene.asked == ("ab" if code in TRIED_ELSEWHERE else "a")
-
-
-OWN_MISTAKES: dict[str, tuple[dict[str, Any], int, Code]] = {
-    "a fault": (openai_error("no"), 400, Code.VALIDATION_ERROR),
-    "a fault, said otherwise": (openai_error("no"), 422, Code.VALIDATION_ERROR),
-    "too long": (openai_error("no", code="context_length_exceeded"), 400, Code.CONTEXT_TOO_LONG),
-    "refused": (openai_error("no", code="content_policy_violation"), 400, Code.CONTENT_REFUSED),
-    "too large": (openai_error("no"), 413, Code.REQUEST_TOO_LARGE),
-}
-
-
-@pytest.mark.parametrize("mistake", OWN_MISTAKES)
-async def test_the_caller_s_own_mistake_is_not_made_twice(mistake: str) -> None:
-    body, status, code = OWN_MISTAKES[mistake]
-    scene = Scene(Planned(compact(body), status=status))
-    assert await scene.code() is code
-    assert (scene.asked, scene.rows) == ("a", [FAILED])
-    assert not scene.request.started
-
-
-async def test_nothing_is_tried_again_once_a_byte_was_sent() -> None:
-    scene = Scene(streamed(STREAM[0], STREAM[1], UpstreamFailure("reset")), asked={"stream": True})
-    assert await scene.code() is Code.BACKEND_ERROR
-    assert scene.asked == "a"
-    (row,) = scene.parts.kept.usage
-    assert (row.outcome, row.serving, row.usage_source) == ("error", True, "estimated")
-    assert row.cost == row.tokens_in * 3_000 + row.tokens_out * 15_000 > 0
-
-
-async def test_a_stream_that_breaks_before_its_first_frame_is_tried_again() -> None:
-    scene = Scene(streamed(b": wait\n\n", UpstreamFailure("reset")), streamed(), asked={"stream": True})
-    assert await scene.run() is None
-    assert (scene.asked, scene.rows) == ("ab", [FAILED, FINE])
-    assert scene.request.body.startswith(b"data: ")
-
-
-@pytest.mark.parametrize("dialect", sorted(CHAT_URL))
-async def test_what_a_broken_off_attempt_had_counted_is_nobody_s_bill(dialect: str) -> None:
-    """Anthropic says what the input was in its first event, and may still fail before the client has a byte."""
-    start, *_ = behaviours.anthropic_frames("Hello.")
-    broken = start + behaviours.event("error", error={"type": "overloaded_error", "message": "Busy"})
-    scene = Scene(
-        Planned(broken), Planned(status=500), dialect=dialect, providers=("anthropic", "openai"), asked={"stream": True}
-    )
-    assert await scene.code() is Code.BACKEND_ERROR
-    assert scene.rows == [FAILED, FAILED]
-    assert (scene.exchange.cost, scene.exchange.usage, scene.exchange.served) == (0, None, False)
-
-
-async def test_the_last_failure_is_the_answer_where_all_fail() -> None:
-    limit = Planned(b"{}", status=429, headers={"retry-after": "7"})
-    scene = Scene(Planned(ahead=UpstreamFailure("x")), Planned(b"{}", status=504), limit)
-    error = await scene.run()
-    assert error is not None
-    assert (error.code, error.retry_after) == (Code.BACKEND_RATE_LIMITED, 7)
-    assert (scene.asked, scene.rows) == ("abc", [FAILED, ("timeout", False, "none", 0), FAILED])
-
-
-async def test_no_more_is_tried_than_the_route_allows() -> None:
-    scene = Scene(*[Planned(b"{}", status=500) for _ in range(3)], route={"max_attempts": 2})
-    assert await scene.code() is Code.BACKEND_ERROR
-    assert scene.asked == "ab"
-
-
-async def test_a_backend_that_cannot_say_it_is_passed_over_and_counts_as_no_attempt() -> None:
-    """Anthropic has no counterpart for two answers to one call, which nobody had to ask it to find out."""
-    scene = Scene(plain(), providers=("anthropic", "openai"), asked={"n": 2}, route={"max_attempts": 1})
-    assert await scene.run() is None
-    assert scene.asked == "b"
-    assert len(scene.parts.kept.usage) == 1
-
-
-async def test_a_call_that_no_backend_can_say_is_told_so() -> None:
-    scene = Scene(providers=("anthropic",), asked={"n": 2})
-    assert await scene.code() is Code.UNSUPPORTED_BY_MODEL
-    assert (scene.upstream.requests, scene.parts.kept.usage) == ([], [])
-
-
-async def test_without_a_candidate_the_model_is_unavailable() -> None:
-    scene = Scene()
-    scene.exchange.candidates = []
-    assert await scene.code() is Code.MODEL_UNAVAILABLE
-
-
 # -- patience --------------------------------------------------------------------------------------------------------
 
 
@@ -434,15 +215,6 @@ async def test_a_stream_that_stalls_ends_with_a_timeout() -> None:
     assert (row.outcome, row.serving, row.usage_source) == ("timeout", True, "estimated")
 
 
-async def test_all_attempts_together_have_one_deadline() -> None:
-    deadlines = {"connect": 5, "first_byte": 5, "idle": 5, "total": 0.05}
-    scene = Scene(Planned(ahead=asyncio.Event()), plain(), route={"deadlines": deadlines})
-    error = await scene.run()
-    assert error is not None
-    assert (error.code, scene.asked) == (Code.BACKEND_TIMEOUT, "a")
-    assert "total deadline" in error.message
-
-
 async def test_the_deadline_of_all_attempts_bounds_a_stream_that_goes_on_and_on() -> None:
     class Endless(Planned):
         async def chunk(self) -> bytes:
@@ -453,6 +225,137 @@ async def test_the_deadline_of_all_attempts_bounds_a_stream_that_goes_on_and_on(
     scene = Scene(Endless(), asked={"stream": True}, route={"deadlines": deadlines})
     assert await scene.code() is Code.BACKEND_TIMEOUT
     assert scene.request.started
+
+
+def with_backend(scene: Scene, **fields: Any) -> Scene:
+    """The first backend with other settings."""
+    first, *others = scene.exchange.candidates
+    scene.exchange.candidates = [msgspec.structs.replace(first, **fields), *others]
+    return scene
+
+
+LONG = {"connect": 5, "first_byte": 5, "idle": 5, "total": 5}
+
+
+@pytest.mark.parametrize(
+    ("own", "plan"),
+    [
+        ({"first_byte": 0.03}, lambda: Planned(ahead=asyncio.Event())),
+        ({"idle": 0.03}, lambda: Planned(b'{"id"', asyncio.Event())),
+    ],
+    ids=["first byte", "idle"],
+)
+async def test_a_backend_has_its_own_deadlines_where_it_says_so(
+    own: dict[str, float], plan: Callable[[], Planned]
+) -> None:
+    scene = with_backend(Scene(plan(), plain(), route={"deadlines": LONG}), deadlines=BackendDeadlines(**own))
+    assert await scene.run() is None
+    assert (scene.asked, scene.rows) == ("ab", [("timeout", False, "none", 0), FINE])
+    assert scene.exchange.attempts[0].failure == "timeout"
+
+
+async def test_a_stream_that_stalls_ends_by_its_backend_s_own_deadline() -> None:
+    scene = Scene(streamed(*STREAM[:2], asyncio.Event()), asked={"stream": True}, route={"deadlines": LONG})
+    assert await with_backend(scene, deadlines=BackendDeadlines(idle=0.03)).code() is Code.BACKEND_TIMEOUT
+
+
+@pytest.mark.parametrize(("own", "seconds"), [(None, 3.0), (0.25, 0.25)])
+async def test_a_connection_is_waited_for_as_the_backend_says_else_the_route(own: float | None, seconds: float) -> None:
+    scene = with_backend(Scene(plain(), route={"deadlines": {"connect": 3.0}}), deadlines=BackendDeadlines(connect=own))
+    given: list[float] = []
+    send = scene.upstream.send
+
+    def noted(request: Any, *, connect_timeout: float, stream: bool) -> Any:
+        given.append(connect_timeout)
+        return send(request, connect_timeout=connect_timeout, stream=stream)
+
+    scene.forwarder.upstreams = {"http": cast("Upstream", SimpleNamespace(send=noted))}
+    assert await scene.run() is None
+    assert given == [seconds]
+
+
+async def test_an_attempt_tells_what_its_provider_answered_and_how_it_failed() -> None:
+    scene = Scene(Planned(b"{}", status=503), Planned(ahead=UpstreamFailure("reset")), plain())
+    assert await scene.run() is None
+    told = [(one.number, one.status, one.failure) for one in scene.exchange.attempts]
+    assert told == [(1, 503, "server_error"), (2, None, "reset"), (3, 200, None)]
+
+
+# -- room at the backend ---------------------------------------------------------------------------------------------
+
+
+async def taken(scene: Scene, backend: Backend) -> Gates:
+    """The one place of the backend is taken, until it is left."""
+    gates = scene.parts.services.gates
+    assert await gates.enter(backend) == 0
+    return gates
+
+
+async def test_a_backend_without_room_is_not_asked_and_leaves_no_row() -> None:
+    scene = with_backend(Scene(plain()), concurrency=1, queue=0)
+    await taken(scene, scene.exchange.candidates[0])
+    assert await scene.run() is None
+    assert (scene.asked, scene.rows) == ("b", [FINE])
+
+
+async def test_a_call_waits_for_its_turn_and_gives_its_place_back() -> None:
+    scene = with_backend(Scene(plain()), concurrency=1, queue=1)
+    backend = scene.exchange.candidates[0]
+    gates = await taken(scene, backend)
+    task = asyncio.create_task(scene.run())
+    await becomes(lambda: gates.waiting(backend.id) == 1, "it waits")
+    assert (scene.exchange.attempts, scene.upstream.requests) == ([], [])
+    await becomes(lambda: scene.request.reads > 0, "the client is watched")
+    gates.leave(backend)
+    assert await task is None
+    (attempt,) = scene.exchange.attempts
+    assert attempt.waited > 0
+    assert isinstance(scene.parts.kept.records[0], Begun), "it had lasted when it began"
+    assert await gates.enter(backend) == 0
+
+
+async def test_a_client_who_leaves_while_it_waits_has_cost_nothing() -> None:
+    scene = with_backend(Scene(plain()), concurrency=1, queue=1, queue_seconds=60.0)
+    backend = scene.exchange.candidates[0]
+    gates = await taken(scene, backend)
+    task = asyncio.create_task(scene.code())
+    await becomes(lambda: gates.waiting(backend.id) == 1, "it waits")
+    scene.request.leave()
+    assert await task is Code.CLIENT_CLOSED
+    assert (gates.waiting(backend.id), scene.exchange.attempts, scene.rows) == (0, [], [])
+
+
+async def test_waiting_for_room_counts_against_the_deadline_of_all_attempts() -> None:
+    scene = Scene(plain(), plain(), route={"deadlines": {**LONG, "total": 0.05}})
+    with_backend(scene, concurrency=1, queue=1, queue_seconds=60.0)
+    await taken(scene, scene.exchange.candidates[0])
+    async with asyncio.timeout(30):
+        assert await scene.code() is Code.OVERLOADED
+    assert (scene.upstream.requests, scene.rows) == ([], [])
+
+
+# -- a gateway that stops --------------------------------------------------------------------------------------------
+
+
+async def test_a_stream_that_is_cut_by_the_gateway_s_own_end_is_billed_as_far_as_it_came() -> None:
+    cut = Planned(*STREAM[:2], asyncio.Event())
+    scene = Scene(cut, plain(), asked={"stream": True})
+    task = asyncio.create_task(scene.code())
+    await scene.request.got(2)
+    scene.parts.services.live.cut()
+    assert await task is Code.OVERLOADED
+    assert (scene.asked, cut.closed.is_set()) == ("a", True)
+    (row,) = scene.parts.kept.usage
+    assert (row.outcome, row.error_code, row.serving, row.usage_source) == ("error", "OVERLOADED", True, "estimated")
+
+
+async def test_a_plain_call_that_is_cut_so_has_no_answer_and_costs_nothing() -> None:
+    scene = Scene(Planned(ahead=asyncio.Event()), plain())
+    task = asyncio.create_task(scene.code())
+    await scene.upstream.asked.wait()
+    scene.parts.services.live.cut()
+    assert await task is Code.OVERLOADED
+    assert (scene.asked, scene.rows, scene.request.started) == ("a", [FAILED], False)
 
 
 # -- the client ------------------------------------------------------------------------------------------------------
