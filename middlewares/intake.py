@@ -1,5 +1,6 @@
 """Takes the body, within its limit, and decodes it once, by dialect, into the typed call."""
 
+import asyncio
 from typing import Annotated
 
 import msgspec
@@ -10,6 +11,7 @@ from scaigrid.config.strict import Strict
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Exchange
 from scaigrid.held import Held
+from scaigrid.lateness import Lateness
 from scaigrid.middleware import Services, begin
 from scaigrid.resources import find
 from scaigrid.tags import HEADER as TAGS
@@ -21,6 +23,9 @@ class IntakeConfig(Strict):
 
     max_body_bytes: Annotated[int, msgspec.Meta(ge=1024, le=2**31)] = 32 * 1024 * 1024
     """The largest request body; a larger one is answered REQUEST_TOO_LARGE without reading on."""
+    body_seconds: Annotated[float, msgspec.Meta(gt=0, le=86_400)] = 60.0
+    """How long a body may take to come. One that is slower is answered VALIDATION_ERROR: whoever sends a byte now and
+    then would hold its connection, and what came of its body, for ever."""
 
 
 class Intake:
@@ -30,12 +35,13 @@ class Intake:
         self.app = app
         self._services = services
         self._limit = config.max_body_bytes
+        self._lateness = Lateness(config.body_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange, send = begin(scope, send, self._services)
+        exchange, send = begin(scope, send, self._services, "intake")
         declared = header(scope, b"content-length")
         if declared is not None and not (declared.isdigit() and len(declared) < 20 and int(declared) <= self._limit):
             raise self._too_large()
@@ -47,7 +53,7 @@ class Intake:
             await self.app(scope, self._counted(receive), send)
             return
         _check_media_type(scope)
-        body = await self._read(receive)
+        body = await self._in_time(receive)
         call = exchange.dialect.decode(exchange.path, body)
         forwarded = exchange.dialect.forwarded
         query = scope.get("query_string")
@@ -81,6 +87,18 @@ class Intake:
         if held is None or (held.tenant != principal.tenant.id and principal.reach != "platform"):
             return None
         return held
+
+    async def _in_time(self, receive: Receive) -> bytes:
+        task = self._lateness.begin()
+        try:
+            return await self._read(receive)
+        except asyncio.CancelledError:
+            if not self._lateness.forgiven(task):
+                raise
+            late = f"The request body did not come within {self._lateness.seconds:g} s."
+            raise GatewayError(Code.VALIDATION_ERROR, late) from None
+        finally:
+            self._lateness.end(task)
 
     async def _read(self, receive: Receive) -> bytes:
         message = await receive()

@@ -19,10 +19,13 @@ class RequestId:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange, send = begin(scope, send, self._services)
+        exchange, send = begin(scope, send, self._services, "request_id")
         own = exchange.dialect.id_header
         names = (b"x-request-id",) if own is None else (b"x-request-id", own)
         exchange.response_headers += [(name, exchange.request_id.encode()) for name in names]
+        if self._services.live.leaving and scope.get("http_version") != "2":
+            # Its next request would come to a closed port. HTTP/2 has no such header, and says so itself.
+            exchange.response_headers.append((b"connection", b"close"))
         token = REQUEST_ID.set(exchange.request_id)
         try:
             await self.app(scope, receive, send)

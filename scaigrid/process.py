@@ -1,8 +1,9 @@
-"""What a worker process asks of the operating system: to end with its parent, and when its parent says so."""
+"""What a gateway's processes ask of the operating system: to end with their parent and when it says so, and files."""
 
 import ctypes
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 
@@ -49,3 +50,16 @@ def mortal_from_birth() -> None:
         after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, told),
         after_in_child=born,
     )
+
+
+def enough_files(wanted: int) -> int:
+    """Lets this process, and those that it forks, have so many files open, or as many as the system allows it at most.
+
+    Returns how many that are. Many systems begin with 1024, which is no more than some hundred calls.
+    """
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return soft
+    granted = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (granted, most))
+    return granted

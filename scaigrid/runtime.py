@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import signal
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -25,6 +26,7 @@ from scaigrid.dialects import DIALECTS
 from scaigrid.draining import Drains
 from scaigrid.errors import Code, GatewayError, Level
 from scaigrid.events import LoggedEvents
+from scaigrid.gates import Gates
 from scaigrid.health import Health
 from scaigrid.held import PURPOSE, Names
 from scaigrid.idempotency import Repeats, Terms
@@ -36,11 +38,14 @@ from scaigrid.ledger.retention import Retention
 from scaigrid.ledger.writer import LedgerWriter
 from scaigrid.log import LineSink, Scrubber, configure
 from scaigrid.middleware import Services
+from scaigrid.notice import Notice
 from scaigrid.oidc import token_verifier
 from scaigrid.periods import bounds
+from scaigrid.reloading.tally import counted
 from scaigrid.repeats import RUNS
 from scaigrid.repeats.answers import DatabaseAnswers
 from scaigrid.shared_metrics import Shared, metrics_directory
+from scaigrid.stopping import Stopping
 from scaigrid.stores import LIMITERS
 from scaigrid.telemetry import Sample, Telemetry
 from scaigrid.thresholds import Thresholds
@@ -61,9 +66,15 @@ _OTHERS_SECONDS = 1.0
 class Runtime:
     """One per worker process. `lifespan` does the I/O; making one does none but opening the journal's directory."""
 
-    def __init__(self, config: Config, compiled: Callable[[State, Signers], Snapshot]) -> None:
-        """`compiled` makes the snapshot of a state; which one is known when the lifespan begins."""
+    def __init__(
+        self, config: Config, compiled: Callable[[State, Signers], Snapshot], notice: Notice | None = None
+    ) -> None:
+        """`compiled` makes the snapshot of a state; which one is known when the lifespan begins.
+
+        `notice` is how the worker hears that it will have to stop: None where it is no process of its own.
+        """
         self._config = config
+        self._notice = notice
         clock = SystemClock()
         shared = Shared(metrics_directory(config.server)) if config.server.workers > 1 else None
         telemetry = Telemetry(shared)
@@ -93,6 +104,7 @@ class Runtime:
             current=current,
             dialects=sorted(DIALECTS, key=lambda dialect: len(dialect.prefix), reverse=True),
             limiter=self._limiter,
+            gates=Gates(telemetry),
             health=Health(telemetry),
             recorder=self._journal,
             telemetry=telemetry,
@@ -104,7 +116,13 @@ class Runtime:
             repeats=self._repeats,
         )
         kept = config.ledger
-        self._retention = Retention(self.engine, clock, usage_days=kept.usage_days, hourly_days=kept.hourly_days)
+        self._retention = Retention(
+            self.engine,
+            clock,
+            usage_days=kept.usage_days,
+            hourly_days=kept.hourly_days,
+            timeline_days=kept.timeline_days,
+        )
         self._presence = Presence(config, self.engine, clock, self._limiter.bar)
         thresholds = Thresholds(current, clock, telemetry, LoggedEvents())
         self._limiter.on_spent(thresholds.heard)
@@ -112,6 +130,8 @@ class Runtime:
         """Budgets whose spending this worker has rebuilt, None before the first time. Once for each: later on the
         counters know more than the ledger, which is written behind them."""
         self._budgets: list[Sample] = []
+        self._tasks: Sequence[asyncio.Task[None]] = ()
+        self._closing: asyncio.Task[None] | None = None
         self._expose(telemetry)
 
     @property
@@ -122,6 +142,9 @@ class Runtime:
     @asynccontextmanager
     async def lifespan(self, _app: object) -> AsyncGenerator[None]:
         """Opens the ledger and rebuilds the budgets from it; at the end writes what is still in the journal."""
+        if self._notice is not None:
+            # The server that waits for us to start would hear it and do nothing.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         await self._writer.start()
         while not await self._writer.drain(_DRAIN_SECONDS):
             # Budgets rebuilt from a ledger that lacks rows would give away what those rows have spent.
@@ -132,6 +155,8 @@ class Runtime:
         gc.freeze()
         # A request makes hundreds of objects and next to no cycles: looking for them every 700 objects is wasted.
         gc.set_threshold(50_000, 20, 50)
+        if self._notice is not None:
+            Stopping(self.services.live, self._config.server.shutdown_seconds, self._close).listen(self._notice)
         snapshot = self.services.current.snapshot
         _log.info(
             "worker_started",
@@ -148,36 +173,54 @@ class Runtime:
             self._presence.tend(),
             self._retention.run(),
         )
-        tasks = [asyncio.create_task(each) for each in steady]
+        self._tasks = [asyncio.create_task(each) for each in steady]
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self.control.close()
-            # Ahead of the last look at the journal: each of them leaves a row. What the first ends may begin to drain.
-            await self._repeats.aclose()
-            await self.drains.aclose()
-            await self._writer.drain(_DRAIN_SECONDS)
-            await self._writer.close()
-            await self._runs.aclose()
-            await self._limiter.aclose()
-            await self.services.identity.aclose()
-            await asyncio.gather(*(upstream.aclose() for upstream in self._upstreams.values()))
-            await self.engine.dispose()
-            _log.info("worker_stopped", pid=os.getpid())
-            self._lines.flush()
+            await self._close()
+
+    async def _close(self) -> None:
+        """Once, whoever comes first: the lifespan at its end, or a worker that cannot wait for it."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close_all())
+        await asyncio.shield(self._closing)
+
+    async def _close_all(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.control.close()
+        # Ahead of the last look at the journal: each of them leaves a row. What the first ends may begin to drain.
+        await self._repeats.aclose()
+        await self.drains.aclose()
+        await self._writer.drain(_DRAIN_SECONDS)
+        await self._writer.close()
+        await self._runs.aclose()
+        await self._limiter.aclose()
+        await self.services.identity.aclose()
+        await asyncio.gather(*(upstream.aclose() for upstream in self._upstreams.values()))
+        await self.engine.dispose()
+        _log.info("worker_stopped", pid=os.getpid())
+        self._lines.flush()
 
     async def checks(self) -> Mapping[str, str]:
         """What readiness rests on: `ok`, or what is wrong."""
+        if self.services.live.leaving:
+            # Nobody has to know more, and whoever asks should not have to wait for a store.
+            return {"stopping": "the gateway is stopping"}
         writer = self._writer
         waiting = f"the database cannot be written; {writer.backlog} records wait in the journal"
         return {
-            "journal": "ok" if self._journal.writable else "the journal cannot be written",
+            "journal": "ok" if self._writable() else "the journal cannot be written",
             "ledger": "ok" if writer.healthy else waiting,
             "store": await self._limiter.check(),
         }
+
+    def _writable(self) -> bool:
+        # Asked, not remembered: where nobody sends calls to what is not ready, no call would ever find out.
+        with suppress(GatewayError):
+            self._journal.check()
+        return self._journal.writable
 
     async def _open(self) -> None:
         """Reads the state of the deployment; waits for the database as long as it takes."""
@@ -198,6 +241,9 @@ class Runtime:
         A budget is as hard after a restart as before it: what the ledger says was spent is spent.
         """
         self._scrubber.learn((*snapshot.secrets, *passwords(self._config)))
+        backends = {backend.id for backend in snapshot.backends}
+        self.services.health.keep(backends)
+        self.services.gates.keep(backends)
         now = self.services.clock.now()
         first, counted = self._counted is None, self._counted or set()
         new = [fund for fund in snapshot.funds if _identity(fund) not in counted]
@@ -245,6 +291,21 @@ class Runtime:
         return totals
 
     def _expose(self, telemetry: Telemetry) -> None:
+        directory = Path(self._config.server.data_dir)
+        telemetry.on_scrape(
+            "scaigrid_config_reloads",
+            "How often the configuration file was read again since the start, by what came of it: applied, unchanged, "
+            "refused, invalid, failed. After the last three everything is as it was.",
+            ("outcome",),
+            lambda: [((outcome,), count) for outcome, count in counted(directory).items()],
+            over="one",
+        )
+        telemetry.on_scrape(
+            "scaigrid_calls_under_way",
+            "Calls that are under way in the gateway, queued and read on ones included.",
+            (),
+            lambda: [((), len(self.services.live))],
+        )
         telemetry.on_scrape(
             "scaigrid_ledger_backlog",
             "Records in the journal that are not in the database yet.",

@@ -23,14 +23,22 @@ from scaigrid.control.vault import CannotOpen
 from scaigrid.errors import GatewayError
 from scaigrid.ledger.lock import DataDirLock
 from scaigrid.log import LineSink, Scrubber, configure
-from scaigrid.process import die_with_parent, mortal_from_birth
+from scaigrid.notice import Notice, Parting
+from scaigrid.process import die_with_parent, enough_files, mortal_from_birth
 from scaigrid.reloading.attendant import Attendant
 from scaigrid.reloading.channel import Channel
 from scaigrid.reloading.reload import Reload
+from scaigrid.reloading.tally import Tally
 from scaigrid.reloading.watch import Sign, Watch, sign_of
+from scaigrid.room import most_calls
 from scaigrid.shared_metrics import clear, metrics_directory
+from scaigrid.stopping import CLOSE_SECONDS
 
 _STDOUT = 1
+_CONNECTIONS = 1024
+"""Of a worker, besides two for each call: for clients that keep theirs, for probes, and for calls that are refused."""
+_FILES = 256
+"""Of a worker, besides two for each connection: its client's and its provider's."""
 
 
 class CannotServe(Exception):
@@ -160,19 +168,21 @@ def _attendant(config: Config, path: Path, overrides: Overrides, sign: Sign | No
     except OSError as error:
         sys.stderr.write(f"scaigrid: `scaigrid reload` will find nobody: {error}\n")
     watch = Watch(path, sign) if config.server.watch else None
-    return Attendant(Reload(path, overrides, config), channel, watch, clock)
+    tally = Tally(Path(config.server.data_dir))
+    return Attendant(Reload(path, overrides, config), channel, watch, clock, tally.count)
 
 
 class Worker:
     """What a worker process serves: the settings that its parent was started with, whatever the file says by now."""
 
-    def __init__(self, path: Path, overrides: Overrides, config: Config) -> None:
+    def __init__(self, path: Path, overrides: Overrides, config: Config, notice: Notice) -> None:
         self._file = path, overrides
         self._config = config
+        self._notice = notice
 
     def __call__(self) -> ASGIApp:
         die_with_parent()
-        return build(self._config)
+        return build(self._config, self._notice)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         # Where processes are spawned and not forked: credentials are not sent from one to the other.
@@ -196,8 +206,11 @@ def _run(path: Path, overrides: Overrides, config: Config) -> None:
     from granian.log import LogLevels
 
     server = config.server
+    notice = Notice()
+    connections = _CONNECTIONS + 2 * most_calls(config)
+    enough_files(_FILES + 2 * connections)
     mortal_from_birth()
-    Granian(
+    gateway = Granian(
         "scaigrid",
         address=server.host,
         port=server.port,
@@ -209,5 +222,9 @@ def _run(path: Path, overrides: Overrides, config: Config) -> None:
         log_level=LogLevels.warning,
         log_dictconfig=_SERVER_LOG,
         respawn_failed_workers=True,
-        workers_kill_timeout=math.ceil(server.shutdown_seconds),
-    ).serve(target_loader=Worker(path, overrides, config), wrap_loader=False)
+        workers_kill_timeout=math.ceil(server.shutdown_seconds + CLOSE_SECONDS),
+        # Of a worker; whoever comes after them waits to be taken, and hears nothing.
+        backpressure=connections,
+    )
+    gateway.on_startup(Parting(notice, server.drain_seconds).listen)
+    gateway.serve(target_loader=Worker(path, overrides, config, notice), wrap_loader=False)

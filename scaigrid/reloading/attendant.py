@@ -13,7 +13,7 @@ import structlog
 
 from scaigrid.clock import Clock
 from scaigrid.reloading.channel import Channel
-from scaigrid.reloading.outcome import Reloaded
+from scaigrid.reloading.outcome import Outcome, Reloaded
 from scaigrid.reloading.watch import Watch
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -32,8 +32,17 @@ class Attendant:
     `watch` is None where nobody wants the file watched.
     """
 
-    def __init__(self, reload: Callable[[str], Reloaded], channel: Channel, watch: Watch | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        reload: Callable[[str], Reloaded],
+        channel: Channel,
+        watch: Watch | None,
+        clock: Clock,
+        tally: Callable[[Outcome], None] = lambda _: None,
+    ) -> None:
+        """`tally` counts what came of it."""
         self._reload = reload
+        self._tally = tally
         self._channel = channel
         self._watch = watch
         self._clock = clock
@@ -95,7 +104,12 @@ class Attendant:
         """Reads the file again, and tells the log what came of it."""
         if self._watch is not None and cause != "watch":
             self._watch.note()
-        done = self._reload(cause)
+        try:
+            done = self._reload(cause)
+        except Exception:
+            self._tally("failed")
+            raise
+        self._tally(done.outcome)
         _tell(done, cause)
         return done
 

@@ -306,3 +306,22 @@ async def test_a_name_of_another_tenant_opens_for_nobody_but_who_reaches_everyth
 async def test_another_method_asks_nothing_there(parts: Parts, path: str) -> None:
     got = await found(parts, Request(f"{RESPONSES}/{path}", "PUT"))
     assert got.call is None
+
+
+async def test_a_body_that_comes_too_slowly_is_not_waited_for(parts: Parts) -> None:
+    gone: list[str] = []
+
+    async def never(*_: object) -> None:
+        gone.append("further")
+
+    link = Intake(never, IntakeConfig(body_seconds=0.02), parts.services)
+    request = Request(CHAT, body=[])
+    with pytest.raises(GatewayError) as caught:
+        await request.through(link)
+    assert (caught.value.code, caught.value.message) == (
+        Code.VALIDATION_ERROR,
+        "The request body did not come within 0.02 s.",
+    )
+    assert gone == []
+    assert (await Request(CHAT, body=BODY).through(link)).sent == []
+    assert gone == ["further"], "the next one is read as ever"

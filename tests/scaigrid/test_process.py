@@ -112,3 +112,15 @@ print("done")
 """
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert (ended.stdout, ended.returncode) == ("done\n", 0), ended.stderr
+
+
+def test_a_process_may_open_as_many_files_as_it_needs_and_as_the_system_allows() -> None:
+    script = """
+import resource
+from scaigrid.process import enough_files
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 256))
+told = [enough_files(32), enough_files(128), enough_files(9999)]
+print(told, resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.stdout, ended.returncode) == ("[64, 128, 256] (256, 256)\n", 0), ended.stderr

@@ -61,4 +61,4 @@ def test_it_says_when_it_is_ready_and_what_that_rests_on(tmp_path: Path) -> None
         assert gateway.metrics().value("scaigrid_ledger_backlog") == 0
         assert gateway.stop() == 0
     events = [line["event"] for line in gateway.lines() if line["event"] != "request"]
-    assert events == ["worker_started", "worker_stopped"]
+    assert events == ["worker_started", "worker_leaving", "worker_stopped"]

@@ -24,6 +24,7 @@ from scaigrid.db import migrate
 from scaigrid.db.migrate import HEAD, REVISIONS
 from scaigrid.ids import declared_id
 from scaigrid.ledger.lock import DataDirLock, DataDirTaken
+from scaigrid.notice import Notice
 from scaigrid.reloading.channel import NAME as SOCKET
 from scaigrid.reloading.channel import ask
 from scaigrid.serve import CannotServe, Worker, serve
@@ -262,18 +263,26 @@ def test_where_there_can_be_no_socket_it_serves_all_the_same(
 
 
 def test_a_worker_serves_what_its_parent_was_started_with(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    built: list[Config] = []
+    built: list[tuple[Config, Notice | None]] = []
     monkeypatch.setattr(subject, "die_with_parent", lambda: None)
-    monkeypatch.setattr(subject, "build", built.append)
+
+    def building(config: Config, notice: Notice | None) -> None:
+        built.append((config, notice))
+
+    monkeypatch.setattr(subject, "build", building)
+    notice = Notice()
     config = load_config(file)
     file.write_text("broken: 1\n")
-    Worker(file, Overrides(), config)()
-    assert built == [config]
+    Worker(file, Overrides(), config, notice)()
+    notice.close()
+    assert built == [(config, notice)]
 
 
 def test_a_worker_that_is_spawned_is_sent_no_credential(file: Path) -> None:
     write(file, providers={"up": {"type": "openai", "api_key": "pk-not-to-be-seen"}})
-    sent = pickle.dumps(Worker(file, Overrides(port=9001), load_config(file)))
+    notice = Notice()
+    sent = pickle.dumps(Worker(file, Overrides(port=9001), load_config(file), notice))
+    notice.close()
     assert b"pk-not-to-be-seen" not in sent
     loader = pickle.loads(sent)  # noqa: S301 - made here
     assert (loader.func, loader.args) == (worker_app, (file, Overrides(port=9001)))

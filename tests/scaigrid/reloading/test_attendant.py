@@ -184,3 +184,15 @@ def test_where_there_is_no_socket_the_file_is_watched(file: Path, reloading: Rel
     with Attendant(reloading, Channel(file.parent), Watch(file, sign_of(file)), StillClock()):
         file.write_text("two, and longer")
         eventually(lambda: reloading.causes, "the change was seen")
+
+
+def test_what_came_of_it_is_counted_whatever_it_was(file: Path, reloading: Reloading, lines: Written) -> None:
+    counts: list[str] = []
+    looking = Attendant(reloading, Channel(file.parent), None, StillClock(), counts.append)
+    looking.reload("reload")
+    reloading.outcome = Reloaded(outcome="invalid", errors=("no",))
+    looking.reload("reload")
+    reloading.raises = RuntimeError("unforeseen")
+    with pytest.raises(RuntimeError):
+        looking.reload("reload")
+    assert counts == ["applied", "invalid", "failed"]
