@@ -23,13 +23,16 @@ from scaigrid.api.modules import modules
 from scaigrid.api.oai_models import OpenAIModelsController
 from scaigrid.api.openapi import lazily, openapi
 from scaigrid.api.price_versions import price_versions
+from scaigrid.api.requests import Requests, request_timeline
 from scaigrid.api.resources import BESIDE, COLLECTIONS
 from scaigrid.api.resources.models import ModelWritesController
+from scaigrid.api.routing_explain import Explaining, explain_routing
 from scaigrid.config.schema import Config
 from scaigrid.control.follower import Control
 from scaigrid.credentials.signers import SignerSource
 from scaigrid.ledger.audit_reading import AuditReader
 from scaigrid.ledger.reading import UsageReader
+from scaigrid.ledger.timeline_reading import TimelineReader
 from scaigrid.middleware import Services
 from scaigrid.upstream.port import Upstream
 
@@ -56,6 +59,8 @@ def declared() -> Routes:
             *usage_summary.HANDLERS,
             *margin.HANDLERS,
             price_versions,
+            request_timeline,
+            explain_routing,
             *map(router, COLLECTIONS),
             *BESIDE,
             *rate_limits.HANDLERS,
@@ -72,6 +77,7 @@ def routes(
     services: Services,
     *,
     reader: UsageReader,
+    timelines: TimelineReader,
     audit_log: AuditReader,
     ready: Readiness,
     config: Config,
@@ -83,6 +89,8 @@ def routes(
     """Every route of the control plane, with what its handlers ask for."""
     handlers = declared()
     since = services.clock.monotonic()
+    requests = Requests(timelines, reader, services.current, config)
+    explaining = Explaining(config)
     # Litestar copies a router and all that it holds, in depth. A function is not copied, and with it what it hands out.
     governed = Router(
         "/",
@@ -90,6 +98,8 @@ def routes(
         dependencies={
             "services": Provide(lambda: services, sync_to_thread=False),
             "reader": Provide(lambda: reader, sync_to_thread=False),
+            "requests": Provide(lambda: requests, sync_to_thread=False),
+            "explaining": Provide(lambda: explaining, sync_to_thread=False),
             "audit_log": Provide(lambda: audit_log, sync_to_thread=False),
             "control": Provide(lambda: control, sync_to_thread=False),
             "adapters": Provide(lambda: adapters, sync_to_thread=False),

@@ -3,6 +3,7 @@
 from scaigrid.cli import (
     apply,
     check,
+    explain,
     export,
     history,
     init,
@@ -15,6 +16,7 @@ from scaigrid.cli import (
     rerate,
     rollback,
     serve,
+    trace,
 )
 from scaigrid.cli.command import Command
 
@@ -31,6 +33,8 @@ COMMANDS: tuple[Command, ...] = (
     rollback.COMMAND,
     reload.COMMAND,
     keys.COMMAND,
+    explain.COMMAND,
+    trace.COMMAND,
     prices.COMMAND,
     rerate.COMMAND,
 )

@@ -1,6 +1,8 @@
 """Colour on a terminal, and text that a terminal may be given."""
 
 import os
+import sys
+from collections.abc import Iterable
 from typing import Literal, TextIO
 
 Colour = Literal["green", "yellow", "red", "dim"]
@@ -16,6 +18,13 @@ class Paint:
 
     def __call__(self, colour: Colour, text: str) -> str:
         return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if self._on else text
+
+
+def say(lines: Iterable[str]) -> None:
+    """Prints them; a sign that the terminal's encoding has not is escaped."""
+    encoding = sys.stdout.encoding or "utf-8"
+    for line in lines:
+        print(line.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def harmless(text: str) -> str:

@@ -161,6 +161,23 @@ audit = Table(
 )
 """`AuditRow` and its place in its writer's hash chain (`scaigrid.ledger.chain`)."""
 
+request_timelines = Table(
+    "request_timelines",
+    metadata,
+    # A request id may come twice, from two tenants too: the gateway's own id tells them apart.
+    Column("request_id", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("created_at", Double, nullable=False),
+    Column("partner_id", Text, nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("key_id", Text),
+    Column("document", Text, nullable=False),  # JSON: a `Timeline`
+    Index(None, "created_at"),
+    sqlite_with_rowid=False,
+)
+"""`TimelineRow`: what became of each inference request, for some days."""
+
 resources = Table(
     "resources",
     metadata,

@@ -12,7 +12,7 @@ from zlib import crc32
 
 import msgspec
 
-from scaigrid.ledger.records import AuditRow, Begun, Record, Settling, UsageRow
+from scaigrid.ledger.records import AuditRow, Begun, Record, Settling, TimelineRow, UsageRow
 
 MARKER = b"SGj1"
 """Begins every frame. Its digit is the version of the format."""
@@ -30,7 +30,7 @@ class _Change(msgspec.Struct, frozen=True, tag="change", array_like=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(UsageRow | AuditRow | _Change | Begun | Settling).decode
+_decode = msgspec.msgpack.Decoder(UsageRow | AuditRow | TimelineRow | _Change | Begun | Settling).decode
 
 End = Literal["more", "end", "torn", "corrupt"]
 """Why a read stopped: it had enough; the file ends after a whole record; the file ends within a record that was never

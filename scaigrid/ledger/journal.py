@@ -29,6 +29,8 @@ SEGMENT_BYTES = 16 * 1024 * 1024
 _WRITER = re.compile(r"[A-Za-z0-9_]{1,64}")
 _SEGMENT = re.compile(r"([A-Za-z0-9_]{1,64})-([0-9]{8,})\.jnl")
 _NOWHERE = -1
+_PROBE = bytes(8192)
+"""As much as the records of a call are, and nothing that a reader would take for one."""
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
@@ -95,8 +97,23 @@ class Journal:
 
     @property
     def writable(self) -> bool:
-        """False from an append that could not be kept until one that could."""
+        """False from an append that could not be kept until one could be again."""
         return not self._trouble
+
+    def check(self) -> None:
+        """Raises GatewayError(STORE_UNAVAILABLE) where no record could be kept just now.
+
+        While all is well it costs nothing; after trouble it finds out, by writing something and taking it back.
+        """
+        if not self._trouble:
+            return
+        self._recover()
+        self._write(_PROBE)
+        try:
+            os.ftruncate(self._fd, self._size)
+        except OSError as error:
+            raise self._refusal(error.strerror or type(error).__name__) from error
+        self._well()
 
     def append(self, record: Record) -> None:
         """Returns once the record survives the death of the process.
@@ -107,24 +124,30 @@ class Journal:
         frame = frames.frame(record)
         if self._trouble:
             self._recover()
-        try:
-            written = os.write(self._fd, frame)
-        except OSError as error:
-            raise self._refusal(error.strerror or type(error).__name__) from error
-        if written != len(frame):
-            raise self._refusal(f"{written} of {len(frame)} bytes written")
-        self._size += written
+        self._write(frame)
+        self._size += len(frame)
         self._segment.records += 1
         if self._open or type(record) is Begun:
             self._note(record)
         if self._trouble:
-            self._trouble = False
-            _log.info("journal_writable_again", segment=str(self._segment.path))
+            self._well()
         if self._size >= self._limit:
             self.roll()
         if self._wake is not None:
             wake, self._wake = self._wake, None
             wake()
+
+    def _write(self, octets: bytes) -> None:
+        try:
+            written = os.write(self._fd, octets)
+        except OSError as error:
+            raise self._refusal(error.strerror or type(error).__name__) from error
+        if written != len(octets):
+            raise self._refusal(f"{written} of {len(octets)} bytes written")
+
+    def _well(self) -> None:
+        self._trouble = False
+        _log.info("journal_writable_again", segment=str(self._segment.path))
 
     def _note(self, record: Record) -> None:
         if isinstance(record, Begun):

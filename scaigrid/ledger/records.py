@@ -1,4 +1,4 @@
-"""What the gateway keeps of a request: a usage row for each attempt, an audit row for each mutating request."""
+"""What the gateway keeps of a request: a usage row for each attempt, an audit row where it mutates, its timeline."""
 
 from collections.abc import Mapping
 from typing import Literal, Protocol
@@ -8,8 +8,9 @@ import msgspec
 UsageSource = Literal["provider", "counted", "estimated", "none"]
 """Who counted the tokens: the provider, a tokenizer of ours, an estimate from the bytes, or nobody: none were made."""
 
-Outcome = Literal["ok", "error", "client_closed", "timeout", "interrupted"]
-"""`interrupted`: the gateway was killed while the call was under way."""
+Outcome = Literal["ok", "error", "client_closed", "timeout", "interrupted", "overtaken"]
+"""`interrupted`: the gateway was killed while the call was under way. `overtaken`: another copy of the call answered
+first, and this one was cut off."""
 
 
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True, tag="usage", array_like=True):
@@ -111,7 +112,23 @@ class Settling(msgspec.Struct, frozen=True, tag="settling", array_like=True):
         return self.row.id
 
 
-Row = UsageRow | AuditRow
+class TimelineRow(msgspec.Struct, frozen=True, kw_only=True, tag="timeline", array_like=True):
+    """What became of one inference request, step by step: a `Timeline` as JSON, and whose it is.
+
+    `id` is the gateway's own: a caller may send the same request id twice, and another tenant's caller the same one.
+    """
+
+    id: str
+    request_id: str
+    created_at: float
+    partner_id: str
+    tenant_id: str
+    user_id: str
+    key_id: str | None
+    document: str
+
+
+Row = UsageRow | AuditRow | TimelineRow
 """What the ledger has a table for."""
 Record = Row | Begun | Settling
 """What the journal takes."""
@@ -119,6 +136,10 @@ Record = Row | Begun | Settling
 
 class Recorder(Protocol):
     """Where links and the forwarder put what has to be kept."""
+
+    def check(self) -> None:
+        """Raises GatewayError(STORE_UNAVAILABLE) where nothing could be kept just now: for what would be billed."""
+        ...
 
     def append(self, record: Record) -> None:
         """Returns once the record survives the death of the process.

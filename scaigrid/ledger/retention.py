@@ -1,4 +1,4 @@
-"""Drops usage by age, in small steps: the rows first, the sums of hours later, the sums of days never.
+"""Drops usage by age, in small steps: the rows first, the sums of hours later, the sums of days never; and timelines.
 
 A day's rows go only where their sums are there. One worker at a time does it: on PostgreSQL whoever holds a lock, on
 SQLite whoever is writing.
@@ -18,7 +18,7 @@ from structlog.typing import FilteringBoundLogger
 from scaigrid.clock import Clock
 from scaigrid.db import faults
 from scaigrid.db.engine import writing
-from scaigrid.db.models import usage, usage_rollup, usage_tag_rollup
+from scaigrid.db.models import request_timelines, usage, usage_rollup, usage_tag_rollup
 from scaigrid.ledger.spans import DAY, HOUR
 
 LOCK = 0x5CA1_6122
@@ -30,10 +30,11 @@ _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 
 class Dropped(NamedTuple):
-    """What a round has dropped: rows, and sums of hours."""
+    """What a round has dropped: rows, sums of hours, and timelines of requests."""
 
     rows: int
     sums: int
+    timelines: int = 0
 
 
 class Retention:
@@ -49,6 +50,7 @@ class Retention:
         *,
         usage_days: int | None,
         hourly_days: int | None,
+        timeline_days: int | None = None,
         batch: int = 2000,
         pause: float = 0.1,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -57,32 +59,37 @@ class Retention:
         self._clock = clock
         self._usage_days = usage_days
         self._hourly_days = hourly_days
+        self._timeline_days = timeline_days
         self._batch = batch
         self._pause = pause
         self._sleep = sleep
 
     async def run(self) -> None:
         """A round an hour, until it is cancelled. A database that is away is tried again in the next one."""
-        while self._usage_days is not None or self._hourly_days is not None:
+        while (self._usage_days, self._hourly_days, self._timeline_days) != (None, None, None):
             try:
                 dropped = await self.sweep()
             except (SQLAlchemyError, OSError) as error:
                 _log.warning("retention_stalled", error=faults.told(error))
             else:
                 if any(dropped):
-                    _log.info("usage_dropped", rows=dropped.rows, sums=dropped.sums)
+                    _log.info("usage_dropped", **dropped._asdict())
             await self._sleep(_SECONDS)
 
     async def sweep(self) -> Dropped:
         """Drops all that is old enough now. Raises what SQLAlchemy and its driver raise."""
-        rows = sums = 0
+        rows = sums = timelines = 0
         if self._usage_days is not None:
             rows = await self._drop_rows(self._before(self._usage_days))
         if self._hourly_days is not None:
             before = self._before(self._hourly_days)
             for table in (usage_rollup, usage_tag_rollup):
                 sums += await self._drop(partial(_old_sums, table, before, self._batch))
-        return Dropped(rows, sums)
+        if self._timeline_days is not None:
+            # Nothing is counted from them: they go to the minute.
+            too_old = self._clock.now() - self._timeline_days * DAY
+            timelines = await self._drop(partial(_old_timelines, too_old, self._batch))
+        return Dropped(rows, sums, timelines)
 
     def _before(self, days: int) -> int:
         """Whole days in UTC alone."""
@@ -138,6 +145,12 @@ async def _attempts(connection: AsyncConnection, day: int) -> tuple[int, int]:
 def _old_rows(start: int, end: int, batch: int) -> Delete:
     within = (usage.c.created_at >= start, usage.c.created_at < end)
     return delete(usage).where(usage.c.id.in_(select(usage.c.id).where(*within).limit(batch)))
+
+
+def _old_timelines(before: float, batch: int) -> Delete:
+    place = (request_timelines.c.request_id, request_timelines.c.id)
+    old = select(*place).where(request_timelines.c.created_at < before).limit(batch)
+    return delete(request_timelines).where(tuple_(*place).in_(old))
 
 
 def _old_sums(table: Table, before: int, batch: int) -> Delete:

@@ -43,6 +43,10 @@ class Amounts(NamedTuple):
     backend_cost: int
 
 
+_NO_ERRORS = frozenset({"ok", "overtaken"})
+"""Outcomes of attempts that did not fail; one that was overtaken was slow, and its call was answered."""
+
+
 class Rollups:
     """The sums of one batch."""
 
@@ -57,7 +61,7 @@ class Rollups:
         for row in rows:
             second = int(row.created_at)
             amounts = _amounts(row)
-            self._count(second - second % HOUR, row, amounts, 1, 0 if row.outcome == "ok" else 1)
+            self._count(second - second % HOUR, row, amounts, 1, int(row.outcome not in _NO_ERRORS))
             if row.tags:
                 self._tag(second - second % HOUR, row, amounts)
 

@@ -15,9 +15,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from scaigrid.db.engine import writing
-from scaigrid.db.models import audit, usage
+from scaigrid.db.models import audit, request_timelines, usage
 from scaigrid.ledger.chain import START, Checkpoint, link
-from scaigrid.ledger.records import AuditRow, Record, Row, UsageRow
+from scaigrid.ledger.records import AuditRow, Record, Row, TimelineRow, UsageRow
 from scaigrid.ledger.rollups import Rollups
 from scaigrid.ledger.tag_bounds import TagBounds
 
@@ -46,6 +46,8 @@ class LedgerStore:
         # Compiled once: the ORM's way through an insert costs more than the database's own work.
         self._usage_sql = _insert(usage, engine)
         self._audit_sql = _insert(audit, engine)
+        # One that is there is the same one: nothing is summed of it, and it is in no chain.
+        self._timeline_sql = f"{_insert(request_timelines, engine)} ON CONFLICT DO NOTHING"
 
     async def insert(self, writer_id: str, records: Sequence[Record]) -> None:
         """All of them in one transaction; audit rows continue the chain of `writer_id`.
@@ -55,24 +57,30 @@ class LedgerStore:
         """
         rows = [record for record in records if type(record) is UsageRow]
         audits = [record for record in records if type(record) is AuditRow]
+        timelines = [record for record in records if type(record) is TimelineRow]
         head = self._heads.pop(writer_id, None)
         if head is not None:
             # A row may be there already, in spite of all. Which ones, and where the chain ends, is asked below.
             with suppress(IntegrityError):
-                self._heads[writer_id] = await self._write(writer_id, rows, audits, head)
+                self._heads[writer_id] = await self._write(writer_id, rows, audits, timelines, head)
                 return
         # And an earlier try, whose answer was lost, may be committed between our asking and our writing.
         with suppress(IntegrityError):
-            self._heads[writer_id] = await self._write(writer_id, rows, audits, None)
+            self._heads[writer_id] = await self._write(writer_id, rows, audits, timelines, None)
             return
-        self._heads[writer_id] = await self._write(writer_id, rows, audits, None)
+        self._heads[writer_id] = await self._write(writer_id, rows, audits, timelines, None)
 
     def forget(self, writer_id: str) -> None:
         """Nothing more comes from this writer."""
         self._heads.pop(writer_id, None)
 
     async def _write(
-        self, writer_id: str, rows: Sequence[UsageRow], audits: Sequence[AuditRow], head: Checkpoint | None
+        self,
+        writer_id: str,
+        rows: Sequence[UsageRow],
+        audits: Sequence[AuditRow],
+        timelines: Sequence[TimelineRow],
+        head: Checkpoint | None,
     ) -> Checkpoint:
         async with self._engine.begin() as connection:
             if head is None:
@@ -86,6 +94,9 @@ class LedgerStore:
                 links = await _made(_linked(writer_id, audits, head))
                 await connection.exec_driver_sql(self._audit_sql, links)
                 head = Checkpoint(links[-1][-3], links[-1][-1])
+            if timelines:
+                made = await _made(_timeline_values(row) for row in timelines)
+                await connection.exec_driver_sql(self._timeline_sql, made)
             await rollups.write(connection)
         return head
 
@@ -119,6 +130,11 @@ def _usage_values(row: UsageRow) -> tuple[Any, ...]:
         # PostgreSQL could keep it, and then not look into it.
         tags = _json({_plain(name): _plain(value) for name, value in row.tags.items()}).decode()
     return (*fields[:_TAGS], tags, " ".join(row.groups), *fields[_TAGS + 2 :])
+
+
+def _timeline_values(row: TimelineRow) -> tuple[Any, ...]:
+    id_, request_id, *rest = _fields(row)
+    return (request_id, id_, *rest)
 
 
 def _linked(writer_id: str, rows: Sequence[AuditRow], head: Checkpoint) -> Iterator[tuple[Any, ...]]:

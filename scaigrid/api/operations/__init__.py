@@ -11,6 +11,7 @@ from scaigrid.api.operations import (
     models,
     modules,
     prices,
+    requests,
     resources,
     responses,
 )
@@ -23,6 +24,7 @@ AREAS = (
     account.AREA,
     *resources.AREAS,
     limits.AREA,
+    requests.AREA,
     accounting.AREA,
     prices.AREA,
     audit.AREA,

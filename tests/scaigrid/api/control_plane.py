@@ -40,6 +40,7 @@ from scaigrid.ledger.audit_queries import AuditLog
 from scaigrid.ledger.reading import Grouping, Position, Rank, Total, UsageFilter
 from scaigrid.ledger.records import UsageRow
 from scaigrid.ledger.store import LedgerStore
+from scaigrid.ledger.timeline_queries import Timelines
 from scaigrid.log import LineSink
 from scaigrid.middleware import Services
 from scaigrid.secrets import Secret
@@ -195,6 +196,7 @@ class ControlPlane:
         self.routes: Routes = routes(
             self.services,
             reader=reader or Empty(),
+            timelines=Timelines(self.engine),
             audit_log=AuditLog(self.engine),
             ready=self.readiness,
             config=self.config,

@@ -21,10 +21,9 @@ from tests.scaigrid.api.control_plane import Answer
 from tests.scaigrid.api.world import NARROW, REVOKED, Caller, Site, World, world
 
 ASKED = asked()
-GROUPED = [pytest.param(kind, marks=pytest.mark.xdist_group(f"permissions-{kind}")) for kind in databases.KINDS]
 
 
-@pytest.fixture(scope="module", params=GROUPED)
+@pytest.fixture(scope="module", params=databases.KINDS)
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     made = databases.fresh(request.param, tmp_path_factory.mktemp("permissions"))
     yield made
@@ -91,7 +90,7 @@ def test_a_cell_says_how_far_somebody_gets(asks: Requirement | Keyless, expected
 
 # -- the walk --------------------------------------------------------------------------------------------------------
 
-_OF_USERS = ("api-keys", "accounting/budgets", "rate-limits")
+_OF_USERS = ("api-keys", "accounting/budgets", "rate-limits", "requests/")
 """What a user can have for itself."""
 _OF_MODELS = "rate-limits/model"
 

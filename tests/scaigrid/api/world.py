@@ -159,7 +159,8 @@ class World:
             await self._people(slug)
         for slug in PARTNER_OF:
             await self._furnish(slug)
-        await LedgerStore(self.plane.engine).insert("usage", [self._usage(slug) for slug in PARTNER_OF])
+        sites = [*PARTNER_OF, *(f"{role}@{slug}" for slug in PARTNER_OF for role in ROLES)]
+        await LedgerStore(self.plane.engine).insert("usage", [self._usage(name) for name in sites])
         await self.plane.settle()
         self._state = await self.plane.control.refresh()
 
@@ -236,6 +237,8 @@ class World:
                 yield name, at["slug"]
             elif name == "response_id":
                 yield name, at["response"]
+            elif name == "request_id":
+                yield name, at["request"]
             elif name == "scope":
                 yield name, "user"
             elif name in ("scope_id", "user_id"):
@@ -243,11 +246,11 @@ class World:
             else:
                 yield name, at[_prefix(operation)]
 
-    def _usage(self, tenant: str) -> UsageRow:
-        site = self.sites[tenant]
-        number = next(self._numbers)
-        return usage_row(
-            number,
+    def _usage(self, name: str) -> UsageRow:
+        """A row of the site of that name, which is then the site's request."""
+        site = self.sites[name]
+        made = usage_row(
+            next(self._numbers),
             partner_id=site["partner"],
             tenant_id=site["tenant"],
             user_id=site["user"],
@@ -255,6 +258,8 @@ class World:
             model=site["slug"],
             backend_id=site["be"],
         )
+        site["request"] = made.request_id
+        return made
 
     @staticmethod
     def _operation(name: str) -> Operation:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from scaigrid.ledger.records import AuditRow, UsageRow
+from scaigrid.ledger.records import AuditRow, TimelineRow, UsageRow
 
 _USAGE = UsageRow(
     id="usage_0",
@@ -65,6 +65,17 @@ _AUDIT = AuditRow(
     request_id="req_0",
 )
 
+_TIMELINE = TimelineRow(
+    id="timeline_0",
+    request_id="req_0",
+    created_at=1_800_000_000.75,
+    partner_id="partner_p",
+    tenant_id="tenant_t",
+    user_id="user_u",
+    key_id="apikey_k",
+    document='["native"]',
+)
+
 
 def usage_row(number: int = 0, **changes: Any) -> UsageRow:
     """Row `number` of a sequence: ids and time go with it."""
@@ -76,3 +87,13 @@ def audit_row(number: int = 0, **changes: Any) -> AuditRow:
     """Row `number` of a sequence: ids and time go with it."""
     own = {"id": f"audit_{number:06d}", "request_id": f"req_{number:06d}", "timestamp": _AUDIT.timestamp + number}
     return msgspec.structs.replace(_AUDIT, **{**own, **changes})
+
+
+def timeline_row(number: int = 0, **changes: Any) -> TimelineRow:
+    """Row `number` of a sequence: ids and time go with it."""
+    own = {
+        "id": f"timeline_{number:06d}",
+        "request_id": f"req_{number:06d}",
+        "created_at": _TIMELINE.created_at + number,
+    }
+    return msgspec.structs.replace(_TIMELINE, **{**own, **changes})

@@ -11,9 +11,15 @@ from hypothesis import strategies as st
 
 from scaigrid.ledger.frames import MARKER, count, frame, read
 from scaigrid.ledger.records import AuditRow, Begun, Record, Settling, UsageRow
-from tests.scaigrid.ledger.rows import audit_row, usage_row
+from tests.scaigrid.ledger.rows import audit_row, timeline_row, usage_row
 
-RECORDS: list[Record] = [usage_row(0), audit_row(1), usage_row(2, tags={}), audit_row(3, actor_id=None)]
+RECORDS: list[Record] = [
+    usage_row(0),
+    audit_row(1),
+    usage_row(2, tags={}),
+    audit_row(3, actor_id=None),
+    timeline_row(4),
+]
 
 _text = st.text(st.characters(codec="utf-8"), max_size=40)
 _integer = st.integers(-(2**63), 2**63 - 1)
@@ -40,7 +46,8 @@ _records = st.lists(
         user_agent=st.none() | _text,
         before=st.none() | _raw,
         after=st.none() | _raw,
-    ),
+    )
+    | st.builds(timeline_row, st.integers(0, 999_999), key_id=st.none() | _text, document=_text),
     max_size=12,
 ).flatmap(lambda records: st.tuples(*(_told(record) for record in records)).map(list[Record]))
 

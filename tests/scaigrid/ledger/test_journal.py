@@ -182,6 +182,45 @@ def test_trouble_is_told_once_and_so_is_its_end(journal: Journal, monkeypatch: p
     assert logs[0]["reason"] == os.strerror(errno.ENOSPC)
 
 
+def test_after_trouble_it_is_found_out_ahead_of_a_record_whether_one_can_be_kept(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.append(usage_row(0))
+    with structlog.testing.capture_logs() as logs:
+        break_writes(monkeypatch, 0)
+        journal.check()
+        assert logs == [], "nothing is asked while nothing is wrong"
+        with pytest.raises(GatewayError):
+            journal.append(usage_row(1))
+        for _ in range(2):
+            with pytest.raises(GatewayError, match="STORE_UNAVAILABLE"):
+                journal.check()
+        monkeypatch.undo()
+        journal.check()
+    assert journal.writable
+    assert [line["event"] for line in logs] == ["journal_not_writable", "journal_writable_again"]
+    journal.append(usage_row(2))
+    (path,) = segments(journal.directory)
+    assert contents(path) == ([usage_row(0), usage_row(2)], "end")
+
+
+def test_where_it_cannot_be_taken_back_what_was_found_out_goes_on_in_another_segment(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_writes(monkeypatch, 0)
+    with pytest.raises(GatewayError):
+        journal.append(usage_row(0))
+    monkeypatch.undo()
+    monkeypatch.setattr(os, "ftruncate", lambda _fd, _size: os.close(-1))
+    with pytest.raises(GatewayError):
+        journal.check()
+    monkeypatch.undo()
+    journal.append(usage_row(1))
+    first, second = segments(journal.directory)
+    assert contents(first) == ([], "torn")
+    assert contents(second) == ([usage_row(1)], "end")
+
+
 def test_a_segment_that_is_full_is_followed_by_another(tmp_path: Path) -> None:
     size = len(frame(usage_row(0)))
     with structlog.testing.capture_logs() as logs:

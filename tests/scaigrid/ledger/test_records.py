@@ -5,7 +5,7 @@ import pytest
 
 from scaigrid.ledger.journal import Journal
 from scaigrid.ledger.records import AuditRow, Record, Recorder, UsageRow
-from tests.scaigrid.ledger.rows import audit_row, usage_row
+from tests.scaigrid.ledger.rows import audit_row, timeline_row, usage_row
 
 
 def test_a_usage_row_has_every_published_field() -> None:
@@ -20,13 +20,17 @@ def test_an_audit_row_has_every_published_field() -> None:
     assert who | what <= set(AuditRow.__struct_fields__)
 
 
-@pytest.mark.parametrize("row", [usage_row(), audit_row()], ids=["usage", "audit"])
+@pytest.mark.parametrize("row", [usage_row(), audit_row(), timeline_row()], ids=["usage", "audit", "timeline"])
 def test_a_row_cannot_be_changed(row: Record) -> None:
     with pytest.raises(AttributeError):
         row.id = "other"  # type: ignore[misc]  # that it must not be is what is shown
 
 
-@pytest.mark.parametrize(("row", "tag"), [(usage_row(), "usage"), (audit_row(), "audit")], ids=["usage", "audit"])
+@pytest.mark.parametrize(
+    ("row", "tag"),
+    [(usage_row(), "usage"), (audit_row(), "audit"), (timeline_row(), "timeline")],
+    ids=lambda given: str(given)[:8],
+)
 def test_a_row_is_written_as_an_array_that_begins_with_its_kind(row: Record, tag: str) -> None:
     """Field names are not repeated in every record: new fields are added at the end."""
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(row))[:2] == [tag, row.id]

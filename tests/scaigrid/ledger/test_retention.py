@@ -8,7 +8,7 @@ from sqlalchemy import Table, delete, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scaigrid.db.engine import create_engine, writing
-from scaigrid.db.models import usage, usage_rollup, usage_tag_rollup
+from scaigrid.db.models import request_timelines, usage, usage_rollup, usage_tag_rollup
 from scaigrid.ledger.queries import Spent, spent
 from scaigrid.ledger.reading import UsageFilter
 from scaigrid.ledger.retention import LOCK, Dropped, Retention
@@ -17,7 +17,7 @@ from scaigrid.ledger.store import LedgerStore
 from scaigrid.ledger.sums import totals
 from tests.harness.clock import StillClock
 from tests.harness.databases import kind_of
-from tests.scaigrid.ledger.rows import usage_row
+from tests.scaigrid.ledger.rows import timeline_row, usage_row
 
 pytestmark = pytest.mark.anyio
 
@@ -96,6 +96,23 @@ async def test_sums_of_hours_go_later_and_those_of_days_never(engine: AsyncEngin
     async with engine.connect() as connection:
         (whole,) = await totals(connection, UsageFilter(start=TODAY - 50 * DAY, end=TODAY), "model")
     assert whole.requests == 50
+
+
+async def test_timelines_have_a_time_of_their_own(engine: AsyncEngine) -> None:
+    """They go to the minute, in small steps, whatever stays of the usage."""
+    ages = (0, 6.9, 7.001, 7.5, 8, 30)
+    made = [timeline_row(number, created_at=NOW - age * DAY) for number, age in enumerate(ages)]
+    await LedgerStore(engine).insert("w", [*made, usage_row(0, created_at=NOW - 30 * DAY)])
+    kept: list[int] = []
+
+    async def watched(_: float) -> None:
+        kept.append(await count(engine, request_timelines))
+
+    swept = retention(engine, usage_days=None, timeline_days=7, batch=2, sleep=watched)
+    assert await swept.sweep() == Dropped(0, 0, 4)
+    assert kept == [4, 2]
+    assert await count(engine, request_timelines) == 2
+    assert await count(engine, usage) == 1
 
 
 async def test_nothing_goes_where_nothing_is_asked_for(engine: AsyncEngine) -> None:

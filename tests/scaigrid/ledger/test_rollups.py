@@ -57,6 +57,13 @@ async def balanced(engine: AsyncEngine) -> int:
     return rows
 
 
+async def test_a_copy_that_was_overtaken_costs_its_operator_and_is_no_error(engine: AsyncEngine) -> None:
+    row = usage_row(1, created_at=BEGIN, serving=False, outcome="overtaken", cost=0, backend_cost=2)
+    await LedgerStore(engine).insert("w", [row])
+    (day,) = await sums(engine, usage_rollup, usage_rollup.c.span == DAY)
+    assert [day[name] for name in ("attempts", "requests", "errors", "cost", "backend_cost")] == [1, 0, 0, 0, 2]
+
+
 async def test_every_sum_is_of_what_its_name_says(engine: AsyncEngine) -> None:
     rows = [
         usage_row(1, created_at=BEGIN + HOUR + 0.5, cost=5, backend_cost=3),

@@ -11,12 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scaigrid.db import faults
 from scaigrid.db.engine import create_engine, writing
-from scaigrid.db.models import audit, usage
+from scaigrid.db.models import audit, request_timelines, usage
 from scaigrid.ledger.chain import verify
 from scaigrid.ledger.records import Record
 from scaigrid.ledger.store import LedgerStore, storable
 from tests.harness.databases import Kind, kind_of
-from tests.scaigrid.ledger.rows import audit_row, usage_row
+from tests.scaigrid.ledger.rows import audit_row, timeline_row, usage_row
 
 pytestmark = pytest.mark.anyio
 
@@ -72,6 +72,24 @@ async def test_every_field_of_an_audit_row_is_kept_as_it_was(engine: AsyncEngine
     (kept,) = await rows(engine, select(audit))
     wanted = {**msgspec.structs.asdict(full), "before": '{"a": 1.0}', "after": "null"}
     assert {name: kept[name] for name in wanted} == wanted
+
+
+async def test_every_field_of_a_timeline_is_kept_as_it_was(engine: AsyncEngine) -> None:
+    full, bare = timeline_row(1), timeline_row(2, key_id=None, document='["\\u0000"]')
+    await LedgerStore(engine).insert("w", [full, usage_row(3), bare])
+    kept = await rows(engine, select(request_timelines).order_by(request_timelines.c.id))
+    assert kept == [msgspec.structs.asdict(row) for row in (full, bare)]
+
+
+async def test_a_timeline_that_comes_again_is_there_once(engine: AsyncEngine) -> None:
+    """As after a crash between the commit and its answer. One of the same request id is another one."""
+    store = LedgerStore(engine)
+    again = timeline_row(2, request_id=timeline_row(1).request_id, tenant_id="tenant_other")
+    await store.insert("w", [timeline_row(1), timeline_row(1)])
+    await store.insert("w", [timeline_row(1, document="[]"), again])
+    await LedgerStore(engine).insert("v", [again, timeline_row(3)])
+    kept = await rows(engine, select(request_timelines).order_by(request_timelines.c.id))
+    assert kept == [msgspec.structs.asdict(row) for row in (timeline_row(1), again, timeline_row(3))]
 
 
 @pytest.mark.parametrize("value", [2**63 - 1, -(2**63), 0])

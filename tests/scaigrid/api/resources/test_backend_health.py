@@ -16,9 +16,12 @@ async def test_a_backend_that_was_never_called_is_well(plane: ControlPlane) -> N
         "breaker": "closed",
         "opens_again_at": None,
         "inflight_requests": 0,
+        "waiting_requests": 0,
         "failures_in_a_row": 0,
         "last_error": None,
         "last_error_at": None,
+        "first_token_ms": None,
+        "answer_ms": None,
     }
 
 
@@ -43,6 +46,16 @@ async def test_failures_open_the_breaker_and_the_last_of_them_is_told(plane: Con
     health.ended(there, None, clock.monotonic())
     told_now = (await plane.get(f"/v1/backends/{id_}/health", "super")).json["data"]
     assert (told_now["status"], told_now["breaker"], told_now["failures_in_a_row"]) == ("healthy", "closed", 0)
+
+
+async def test_how_soon_its_answers_begin_is_told_of_streams_and_of_plain_answers_apart(plane: ControlPlane) -> None:
+    id_ = (await backend(plane))["id"]
+    (there,) = [one for one in plane.services.current.snapshot.backends if one.id == id_]
+    for first_byte, stream in ((0.25, True), (4.0, False)):
+        plane.services.health.began(there, plane.clock.monotonic())
+        plane.services.health.ended(there, None, plane.clock.monotonic(), first_byte, stream=stream)
+    found = (await plane.get(f"/v1/backends/{id_}/health", "super")).json["data"]
+    assert (found["first_token_ms"], found["answer_ms"]) == (250.0, 4000.0)
 
 
 async def test_whoever_got_the_backend_sees_how_it_is(plane: ControlPlane) -> None:
