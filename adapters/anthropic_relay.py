@@ -13,7 +13,7 @@ import msgspec
 
 from adapters import anthropic_failure
 from adapters.anthropic_usage import Counts, Reported
-from adapters.wire import ABSENT, broken, check_unicode, decoded, given, places
+from adapters.wire import ABSENT, broken, check_fields, check_unicode, decoded, given, places
 from scaigrid import splice
 from scaigrid.adapter import Pipe
 from scaigrid.call import Call
@@ -147,6 +147,7 @@ class StreamRelay:
             return self._hold(event)
         if not self._begun:
             raise broken("an answer without its beginning")
+        check_fields(event)
         if top.type == "message_stop":
             self._last = self._released() + (event if event.endswith(_BLANK) else event.rstrip() + b"\n\n")
             return b""
@@ -179,13 +180,18 @@ class StreamRelay:
     def _hold(self, event: bytes) -> bytes:
         """Passes what says nothing, once something else has gone out or there is too much of it."""
         if self._started:
+            check_fields(event)
             return event
         if len(self._held) + len(event) <= _MOST_HELD:
             self._held += event
             return b""
-        return self._released() + event if self._begun else b""
+        if not self._begun:
+            return b""
+        check_fields(event)
+        return self._released() + event
 
     def _released(self) -> bytes:
+        check_fields(self._held)
         held, self._held, self._started = self._held, b"", True
         return held
 

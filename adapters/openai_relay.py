@@ -17,7 +17,7 @@ from adapters import openai_failure
 from adapters.endpoints import COMPLETIONS
 from adapters.openai_decode import DONE, output_tokens
 from adapters.openai_usage import usage
-from adapters.wire import ABSENT, broken, check_unicode, decoded, given, places
+from adapters.wire import ABSENT, broken, check_fields, check_unicode, decoded, given, places
 from scaigrid import splice
 from scaigrid.adapter import Pipe
 from scaigrid.call import Call
@@ -30,6 +30,8 @@ _MOST_HELD: Final = 64 * 1024
 _NEVER: Final = b"data: {\0"
 """A head that no sound event has."""
 _DATA: Final = b"data: "
+_BARE: Final = len(_DATA) + 2
+"""Bytes that an event of one line has beside its data."""
 _NO_USAGE: Final = b',"usage":null'
 
 
@@ -163,6 +165,7 @@ class StreamRelay:
         if data.strip() == DONE:
             if not self._begun:
                 raise broken("a stream without a chunk")
+            check_fields(event)
             self._last = event if event.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")) else event.rstrip() + b"\n\n"
             return b""
         if name == "error":
@@ -170,6 +173,8 @@ class StreamRelay:
         check_unicode(data)
         members = decoded(_members, data)
         _check(members, data, "choices")
+        if len(event) != len(data) + _BARE:
+            check_fields(event)
         self._begun = True
         # Blank lines too many, or the end of a line end that was cut: they belong to what went out before.
         ahead = event[: len(event) - len(event.lstrip(b"\r\n"))]
@@ -181,6 +186,7 @@ class StreamRelay:
             return ahead if self._started else b""
         self._count(event, 0)
         held, self._held = self._held, b""
+        check_fields(held)
         self._started = True
         return held + ahead + changed
 
@@ -218,6 +224,7 @@ class StreamRelay:
 
     def _without_data(self, event: bytes) -> bytes:
         if self._started:
+            check_fields(event)
             return event
         if len(self._held) + len(event) <= _MOST_HELD:
             self._held += event

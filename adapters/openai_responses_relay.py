@@ -15,7 +15,7 @@ from adapters.failures import Said, meaning
 from adapters.openai_responses_names import Renamed, replaced
 from adapters.openai_responses_splice import SIZE
 from adapters.openai_usage import of_response
-from adapters.wire import ABSENT, broken, check_unicode, decoded, given
+from adapters.wire import ABSENT, broken, check_fields, check_unicode, decoded, given
 from scaigrid.adapter import Pipe, Relaying
 from scaigrid.call import Call
 from scaigrid.errors import GatewayError
@@ -133,6 +133,7 @@ class StreamRelay:
         kind = top.type or name or ""
         if kind == "error" or (not top.type and given(top.error)):
             raise openai_failure.named_error(data)
+        check_fields(event)
         if given(top.response):
             event = self._response(event, data, top.response, kind)
         elif kind in _ENDS or not kind:
@@ -165,6 +166,7 @@ class StreamRelay:
 
     def _without_data(self, event: bytes) -> bytes:
         if not self._holds:
+            check_fields(event)
             return event
         if len(self._stray) + len(event) <= _MOST_HELD:
             self._stray += event

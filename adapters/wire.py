@@ -13,6 +13,8 @@ T = TypeVar("T")
 
 ABSENT: Final = msgspec.Raw(b"")
 """The default of a raw field: msgspec takes `Raw | None` for "null or nothing"."""
+_FIELDS: Final = frozenset({b"", b"data", b"event", b"id", b"retry"})
+"""The fields of an event stream; a comment is one without a name."""
 
 
 def broken(reason: str) -> GatewayError:
@@ -67,6 +69,21 @@ def check_unicode(text: bytes) -> None:
             text.decode()
         except UnicodeDecodeError:
             raise broken("no UTF-8") from None
+
+
+def check_fields(event: bytes) -> None:
+    """Raises UPSTREAM_SHAPE_MISMATCH where an event has lines that are no field of one.
+
+    Those are somebody's words about a failure, and may say with which credentials he was called.
+    """
+    first = event.find(b"\n") + 1
+    named = event.startswith(b"event:") and event.startswith(b"data:", first) and event.find(b"\r") < 0
+    if named and event.find(b"\n", first) == len(event) - 2:
+        # As nearly all are that have a name.
+        return
+    for line in event.splitlines():
+        if line and line.partition(b":")[0] not in _FIELDS:
+            raise broken("a line that is no field of an event")
 
 
 def places(text: bytes, of: Mapping[str, msgspec.Raw]) -> Mapping[str, Span]:

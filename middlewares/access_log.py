@@ -67,7 +67,7 @@ class AccessLog:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange, send = begin(scope, send, self._services)
+        exchange, send = begin(scope, send, self._services, "access_log")
         try:
             await self.app(scope, receive, send)
         except GatewayError as error:

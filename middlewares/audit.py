@@ -34,7 +34,7 @@ class Audit:
         if scope["type"] != "http" or not self._enabled or scope["method"] not in _MUTATING:
             await self.app(scope, receive, send)
             return
-        exchange, send = begin(scope, send, self._services)
+        exchange, send = begin(scope, send, self._services, "audit")
         kept = False
 
         def keep(status: int) -> None:

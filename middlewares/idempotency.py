@@ -52,7 +52,7 @@ class Idempotency:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange, send = begin(scope, send, self._services)
+        exchange, send = begin(scope, send, self._services, "idempotency")
         repeats, given = self._repeats, header(scope, HEADER)
         if repeats is None or given is None:
             await self.app(scope, receive, send)
@@ -78,10 +78,10 @@ class Idempotency:
     async def _first(self, run: Run, scope: Scope, inbox: "_Inbox", send: Send, exchange: Exchange) -> None:
         told: GatewayError | None = None
         try:
-            await self.app(scope, self._staying(inbox, run, exchange), _noting(run, send))
+            await self.app(scope, self._staying(inbox, run, exchange), _noting(run, send, exchange.dialect.keep_alive))
         except GatewayError as error:
             told = error
-            if _is_final(error, exchange):
+            if not run.told and _is_final(error, exchange):
                 await run.refuse(error)
             raise
         except BaseException:
@@ -229,8 +229,11 @@ def _in_progress() -> GatewayError:
 # -- the first caller --------------------------------------------------------------------------------------------------
 
 
-def _noting(run: Run, send: Send) -> Send:
-    """Notes an answer of status 2xx on its way, and holds its last byte until it is kept."""
+def _noting(run: Run, send: Send, keep_alive: bytes) -> Send:
+    """Notes an answer of status 2xx on its way, and holds its last byte until it is kept.
+
+    What keeps a silent stream alive does so for those who read along; it is no part of the answer.
+    """
     noted = False
 
     async def noting(message: Message) -> None:
@@ -243,7 +246,7 @@ def _noting(run: Run, send: Send) -> Send:
         elif noted:
             body: bytes = message.get("body", b"")
             if body:
-                run.piece(body)
+                run.piece(body, kept=body != keep_alive)
             if not message.get("more_body", False):
                 await run.finish()
         await send(message)
@@ -253,7 +256,7 @@ def _noting(run: Run, send: Send) -> Send:
 
 def _is_final(error: GatewayError, exchange: Exchange) -> bool:
     """The provider said it, and would say it again. What was refused here can be another matter a minute later."""
-    if exchange.response_started or not exchange.attempts:
+    if not exchange.attempts:
         return False
     return 400 <= error.status < 500 and error.status not in _PASSING
 

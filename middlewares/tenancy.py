@@ -42,7 +42,7 @@ class Tenancy:
         if scope["type"] != "http" or _public(scope["path"]) or scope["path"] in self._services.open_paths:
             await self.app(scope, receive, send)
             return
-        exchange, send = begin(scope, send, self._services)
+        exchange, send = begin(scope, send, self._services, "tenancy")
         exchange.client_address = self._caller(scope)
         exchange.principal = principal = await self._identify(exchange, _token(scope, exchange.dialect.key_header))
         exchange.authenticated = True

@@ -24,6 +24,7 @@ from scaigrid.control.state import State
 from scaigrid.credentials.signers import Signers
 from scaigrid.forwarder import Forwarder
 from scaigrid.middleware import Link, Middleware, Services
+from scaigrid.notice import Notice
 from scaigrid.process import die_with_parent
 
 __all__ = ["ADAPTERS", "Chain", "Composed", "Overrides", "Unfit", "build", "call", "edge", "load_config", "worker_app"]
@@ -124,11 +125,14 @@ def _linked(link: Link[Any], app: ASGIApp, config: Config, services: Services) -
 def worker_app(path: Path, overrides: Overrides) -> ASGIApp:
     """What one worker process serves. It loads the file by itself, for a worker may be born long after its parent."""
     die_with_parent()
-    return build(load_config(path, overrides))
+    return build(load_config(path, overrides), Notice())
 
 
-def build(config: Config) -> ASGIApp:
-    """The whole gateway as one ASGI application; its lifespan opens and closes what it owns."""
+def build(config: Config, notice: Notice | None = None) -> ASGIApp:
+    """The whole gateway as one ASGI application; its lifespan opens and closes what it owns.
+
+    With a `notice` it is a process of its own, and hears from it and by SIGTERM that it has to stop.
+    """
     # Litestar and SQLAlchemy take longer to import than the rest to run: whoever only checks a file is spared them.
     from scaigrid.runtime import Runtime
     from scaigrid.web import web
@@ -136,7 +140,7 @@ def build(config: Config) -> ASGIApp:
     def compiled(state: State, signers: Signers) -> Snapshot:
         return compile_state(state, config, ADAPTERS, signers)
 
-    runtime = Runtime(config, compiled)
+    runtime = Runtime(config, compiled, notice)
     services = runtime.services
     forwarder = Forwarder(
         services, runtime.upstreams, config.forwarder, runtime.drains, shared=config.store.type != "memory"

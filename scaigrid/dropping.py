@@ -11,7 +11,9 @@ from typing import Final
 
 from scaigrid.adapter import DROPPABLE, Adapter, Outgoing, Target, UpstreamRequest
 from scaigrid.call import Call
+from scaigrid.config.snapshot import Backend, Model
 from scaigrid.errors import Code, Detail, GatewayError
+from scaigrid.exchange import Exchange
 
 HEADER: Final = b"x-scaigrid-dropped"
 """Names what was left out, separated by commas."""
@@ -26,6 +28,20 @@ _INNER: Final = frozenset({"output_config.effort", "text.verbosity"})
 _HINTS: Final = frozenset({"output_config.effort", "user"})
 """Fields without which the answer is what was asked for: who asks is for the provider's search for abuse, and an effort
 beside a budget for thinking says again, to Anthropic alone, how much is wanted."""
+
+
+def asked_of(exchange: Exchange, call: Call, model: Model, backend: Backend) -> tuple[UpstreamRequest, frozenset[str]]:
+    """What a backend of a model is asked, and what is left out of it. Raises as `encoded` does."""
+    adapter, bound = backend.adapter, exchange.output_bound
+    if bound is None and call.max_output is None and adapter.needs_max_output:
+        bound = model.max_output_tokens
+    outgoing = Outgoing(
+        max_output=bound,
+        defaults=model.defaults,
+        system_prompt=model.system_prompt,
+        held=None if exchange.held is None else exchange.held.own,
+    )
+    return encoded(adapter, call, backend.target, outgoing, drops=model.drops_unsupported), outgoing.dropped
 
 
 def encoded(adapter: Adapter, call: Call, target: Target, outgoing: Outgoing, *, drops: bool) -> UpstreamRequest:

@@ -172,3 +172,16 @@ class GatewayError(Exception):
         if self.status == 401:
             headers.append((b"www-authenticate", b'Bearer realm="scaigrid"'))
         return headers
+
+
+def let_go(error: BaseException) -> None:
+    """Cuts an error off from where it was raised, and from what it was raised for, once nobody will ask any more.
+
+    The frames that it came through hold the request with its body, and the request holds the error: a ring that only
+    the collector finds. It comes seldom to a worker, which has few rings; till then a few bad bodies could fill it.
+    """
+    left = [error]
+    while left:
+        one = left.pop()
+        left += [other for other in (one.__cause__, one.__context__) if other is not None]
+        one.__traceback__ = one.__cause__ = one.__context__ = None

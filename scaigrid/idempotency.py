@@ -158,16 +158,23 @@ class Run:
         """The answer has come to its end: whatever follows, it was given."""
         return self._keeping is not None
 
+    @property
+    def told(self) -> bool:
+        """Some of the answer was given: nothing else can be said instead of it."""
+        return self._size > 0
+
     def started(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """The answer begins."""
         told = tuple((name, value) for name, value in headers if name not in _OWN_HEADERS)
         self.head = Head(self.head.request_id, status, told)
         self._tell(pack(self.head))
 
-    def piece(self, body: bytes) -> None:
-        """A piece of it, ahead of its being sent."""
-        self._size += len(body)
+    def piece(self, body: bytes, *, kept: bool = True) -> None:
+        """A piece of it, ahead of its being sent. What is not `kept` is for those alone who read along."""
         self._tell(body)
+        if not kept:
+            return
+        self._size += len(body)
         if self._kept is not None:
             self._kept.append(body)
             if self._size > self._repeats.terms.max_body_bytes or self._repeats.held > _MOST_HELD:

@@ -11,6 +11,7 @@ from scaigrid.config.snapshot import Current, Principal
 from scaigrid.config.strict import Strict
 from scaigrid.dialect import Dialect
 from scaigrid.exchange import KEY, Exchange, attach
+from scaigrid.gates import Gates
 from scaigrid.health import Health
 from scaigrid.held import Names
 from scaigrid.idempotency import Repeats
@@ -19,6 +20,7 @@ from scaigrid.ids import accepted, new_id
 from scaigrid.ledger.records import Recorder
 from scaigrid.limiter import Limiter
 from scaigrid.log import LineSink
+from scaigrid.stopping import Live
 from scaigrid.telemetry import Telemetry
 
 
@@ -48,6 +50,10 @@ class Services(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """Makes and reads the names of what providers keep for callers."""
     repeats: Repeats | None = None
     """Knows the calls that were made with an `Idempotency-Key`; None where nobody does, and it means nothing."""
+    gates: Gates = msgspec.field(default_factory=lambda: Gates(Telemetry()))
+    """How many calls each backend has at the same time, and who waits for a turn."""
+    live: Live = msgspec.field(default_factory=Live)
+    """The calls that are under way, and whether the worker stops."""
 
     def dialect_of(self, path: str) -> Dialect:
         """Who speaks for a path."""
@@ -83,14 +89,16 @@ class Link(msgspec.Struct, Generic[ConfigT], frozen=True, eq=False):
     """Its YAML section. A link that may be turned off has a field `enabled` in it."""
 
 
-def begin(scope: Scope, send: Send, services: Services) -> tuple[Exchange, Send]:
-    """The exchange of an HTTP request, opened where no link further out has done so."""
+def begin(scope: Scope, send: Send, services: Services, link: str) -> tuple[Exchange, Send]:
+    """The exchange of an HTTP request, opened where no link further out has done so. Notes when `link` was reached."""
+    clock = services.clock
     exchange: Exchange | None = scope.get(KEY)
     if exchange is not None:
+        exchange.marks.append((link, clock.monotonic()))
         return exchange, send
-    clock = services.clock
     snapshot = services.current.snapshot
     path: str = scope["path"]
+    started = clock.monotonic()
     exchange = Exchange(
         request_id=accepted(header(scope, b"x-request-id")) or new_id("req", clock),
         method=scope["method"],
@@ -98,7 +106,8 @@ def begin(scope: Scope, send: Send, services: Services) -> tuple[Exchange, Send]
         dialect=services.dialect_of(path),
         snapshot=snapshot,
         principal=snapshot.anonymous,
-        started=clock.monotonic(),
+        started=started,
         started_at=clock.now(),
     )
+    exchange.marks.append((link, started))
     return exchange, attach(scope, exchange, send)

@@ -121,6 +121,38 @@ class Telemetry:
             ("backend_id",),
             registry=registry,
         )
+        self.retries_refused = Counter(
+            "scaigrid_retries_refused",
+            "Calls that were not made once more after they had failed: the worker's retry budget was used up.",
+            registry=registry,
+        )
+        self.stood_in = Counter(
+            "scaigrid_model_fallbacks",
+            "Calls that another model was asked to answer: for whom, which one, and why (an error code).",
+            ("model", "to", "reason"),
+            registry=registry,
+        )
+        self.turned_away = Counter(
+            "scaigrid_backend_turned_away",
+            "Calls that a backend had no room for: too many waited already (full), or they waited too long (late).",
+            ("backend_id", "why"),
+            registry=registry,
+        )
+
+        self.shed = Counter(
+            "scaigrid_shed_calls",
+            "Calls that were refused unread: too many under way (calls), too much of their bodies (bytes), stopping.",
+            ("reason",),
+            registry=registry,
+        )
+
+        self.hedged = Counter(
+            "scaigrid_hedged_calls",
+            "Slow calls by what became of a second copy: it was heard (won), it was not (lost), or the share of such "
+            "calls was used up, and there was none (refused).",
+            ("outcome",),
+            registry=registry,
+        )
 
         self._readers: list[_Reader] = []
         self.taken: dict[Taken, int]

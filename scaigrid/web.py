@@ -21,6 +21,7 @@ from scaigrid.dialect import Dialect, Resource
 from scaigrid.errors import Code, GatewayError
 from scaigrid.ledger.audit_queries import AuditLog
 from scaigrid.ledger.queries import LedgerReader
+from scaigrid.ledger.timeline_queries import Timelines
 from scaigrid.resources import find
 from scaigrid.runtime import Runtime
 
@@ -37,6 +38,7 @@ def web(
     api = routes(
         services,
         reader=LedgerReader(runtime.engine),
+        timelines=Timelines(runtime.engine),
         audit_log=AuditLog(runtime.engine),
         ready=runtime,
         config=config,

@@ -84,7 +84,9 @@ class Fallbacks(Strict):
     """Other models that answer what this one cannot; each has to be named.
 
     Who may not use the other model gets the failure. The caller pays the price of the model that answers, and its own
-    limits and budgets count.
+    limits and budgets count; where they have no room for it, he gets the failure as well. The other model is asked by
+    its own route, within what is left of this one's total deadline, and may name another one, up to three. The header
+    `x-scaigrid-model` names the model that answered, the answer itself the one that was asked for.
     """
 
     context_too_long: Slug | None = None

@@ -49,8 +49,15 @@ class Server(Strict):
     data_dir: str = "./data"
     """Directory of the database, the journals and the lock file; relative to where the command is run. One gateway
     owns it at a time."""
+    drain_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 5.0
+    """How long after SIGTERM the gateway goes on as before, but for `/health/ready`, which answers 503, and for
+    `connection: close` on every answer: so that no call comes to a closed port before a load balancer has noticed.
+    Give it two intervals of its probe. `0`: the port is closed at once, as it always is after SIGINT (Ctrl-C)."""
     shutdown_seconds: Seconds = 30.0
-    """How long live answers may go on after SIGTERM before they are cut."""
+    """How long live answers may go on after that, while nothing new is taken. Then each of them is ended with an error
+    that its client understands (OVERLOADED), what is in the journals is written to the database, and the gateway ends
+    with exit code 0. Whatever kills it in the end should wait for both times and 20 seconds more. A second SIGTERM or
+    SIGINT ends them at once."""
     watch: bool = True
     """Apply this file when it changes, as `scaigrid reload` does: what it declares is swapped in place, settings wait
     for the next start, and what is wrong with it changes nothing and is told in the log. `false`: only when asked."""
@@ -92,9 +99,15 @@ class Store(Strict):
     exact over all workers and gateways that share it. Budgets are counted anew from the ledger where either has lost
     its counters, and limits begin anew; gateways that share a store should therefore share a database."""
     url: Secret | None = None
-    """`valkey://[[user]:password@]host[:6379][/database]`, the same with `valkeys://` for TLS, or `unix:///path`; from
-    the environment (`${NAME}`) or a file (`file:path`) where it holds a password. Needed for `valkey`. Give it memory
-    enough and the policy `noeviction`."""
+    """`valkey://[[user]:password@]host[:6379][/database]` or `unix:///path`; from the environment (`${NAME}`) or a file
+    (`file:path`) where it holds a password. Needed for `valkey`. Give it memory enough and the policy `noeviction`.
+
+    `valkey+sentinel://[[user]:password@]host[:26379],host.../NAME[/database]` asks the sentinels named for the primary
+    called NAME, and again after a failover. User and password are those of the servers; behind a `?`, `sentinel_user=`
+    and `sentinel_password=` are those of the sentinels, who are asked without where they are left out.
+    `valkey+cluster://[[user]:password@]host[:6379],host...` finds the one node of a cluster that has our keys, and
+    follows them. Either with `valkeys` for TLS, and in every gateway with the same hosts. `docs/scale.md` says what
+    each is good for."""
     timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=10)] = 0.05
     """How long a call waits for the store. From one that waits longer until the store answers again, none waits: each
     is refused with STORE_UNAVAILABLE, or goes on where all of its limits and budgets say so (`on_store_failure`)."""
@@ -118,6 +131,11 @@ class Ledger(Strict):
     """Days after which what usage adds up to by hour goes: of what is older, whole days can be asked for. No fewer than
     `usage_days`. `null`: it stays."""
 
+    timeline_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] | None = 7
+    """Days after which the timelines of requests go (`GET /v1/requests/{request_id}`); in small steps, in the
+    background. What their attempts used stays, as usage does. `null`: they stay; `chain.timeline` says whether there
+    are any."""
+
     def __post_init__(self) -> None:
         if self.hourly_days is not None and (self.usage_days is None or self.hourly_days < self.usage_days):
             raise ValueError("`hourly_days` must be no fewer than `usage_days`: rows go before their sums do")
@@ -137,6 +155,20 @@ class Forwarder(Strict):
     """Tell callers in `x-scaigrid-backend` which backend answered."""
     max_answer_bytes: Annotated[int, msgspec.Meta(ge=1024, le=2**32)] = 64 * 1024 * 1024
     """The largest plain answer that is taken from a provider."""
+    keep_alive_seconds: Seconds | None = 15.0
+    """A streamed answer that is silent for so long has a comment sent, and again after every further silence of that
+    length, so that nobody on the way takes its connection for dead. Ahead of the first content that is a trade: with
+    the first comment the status 200 is out, so that a call which fails after that says so inside the stream, where no
+    client tries again by itself. The gateway still asks other backends, for nothing of an answer has been sent. `null`:
+    nothing is ever sent but the answer."""
+    retry_share: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.2
+    """How many further calls to providers a worker makes because others have failed, as a part of the calls that come
+    in: of one second, minute or hour as of the next, so that a provider's bad minute is not doubled. Once that is used
+    up, callers are told at once what went wrong. It counts whatever a route's `max_attempts` adds, in all routes
+    together."""
+    retries_per_second: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] = 10.0
+    """How many of them each second has beside that, for gateways that have few calls. With both at 0 nothing is ever
+    tried again."""
     drain_seconds: Seconds = 60.0
     """How long an answer is read on whose client has left, where its model says `on_disconnect: drain`; never past the
     route's total deadline."""

@@ -186,6 +186,8 @@ class Backend(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     deadlines: BackendDeadlines = BackendDeadlines()
     """Where they differ from the route's."""
     breaker: Breaker = Breaker()
+    credentials: tuple[bytes, ...] = ()
+    """What it is called with, and what no answer of its may hold: nobody else is to have it."""
 
 
 class Candidate(msgspec.Struct, frozen=True, eq=False):

@@ -22,7 +22,8 @@ from scaigrid.pricing import FREE
 NO_ROUTE = Route(tiers=(), max_attempts=1, connect=1.0, first_byte=1.0, idle=1.0, total=1.0)
 """Of a model that nobody has pointed at a backend."""
 _TELLING = 16
-"""Characters of a header's value from which on it is taken for a secret that could be recognised in a text."""
+"""Characters of a header's value or a key from which on it is taken for a secret that could be recognised in a text:
+local servers are called with keys like `EMPTY`."""
 _NO_SIGNERS = NoSigners()
 
 
@@ -86,6 +87,13 @@ def _backend(id_: str, state: State, adapters: Mapping[str, Adapter], signers: S
         queue_seconds=backend.queue_seconds,
         deadlines=backend.deadlines,
         breaker=backend.breaker,
+        credentials=tuple(
+            [
+                text.encode()
+                for key in (backend.api_key, provider.api_key)
+                if key is not None and len(text := key.reveal()) >= _TELLING
+            ]
+        ),
     )
 
 

@@ -6,9 +6,6 @@ from tests.conformance import checks, plans, representative
 from tests.conformance.outside import Outside
 from tests.conformance.plans import Play
 
-pytestmark = pytest.mark.xdist_group("conformance")
-"""On one worker, so that one gateway serves them all."""
-
 
 @pytest.mark.parametrize("play", plans.params("what a whole gateway does", representative.is_one))
 def test_an_exchange_is_played_over_a_gateway(outside: Outside, play: Play) -> None:

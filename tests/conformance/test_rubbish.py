@@ -18,8 +18,6 @@ from tests.conformance.ways import Played, Question
 from tests.harness.behaviours import answer, stream
 from tests.harness.provider import Behaviour, Conversation, Headers
 
-pytestmark = pytest.mark.xdist_group("rubbish")
-
 _ASKED: Final[dict[str, Any]] = {"max_tokens": 50, "messages": [{"role": "user", "content": "Hello?"}]}
 _HTML: Final = b"<!doctype html><html><body><h1>It works!</h1></body></html>"
 _JSON: Final[Headers] = (("content-type", "application/json"),)

@@ -142,6 +142,24 @@ def test_a_reader_who_stops_reading_is_cut_off(lane: Lane) -> None:
     assert not last.endswith(b"\r\n0\r\n\r\n"), "an answer that was cut off must not look whole"
 
 
+def test_a_reader_who_takes_his_time_holds_up_his_provider_and_nobody_else(lane: Lane) -> None:
+    """What he has not read waits at the provider, not in the gateway; when he reads on, he gets all of it."""
+    piece, gate = behaviours.openai_chunk({"content": "x" * 60_000}), Gate()
+    lane.openai.then(stream(*[piece] * 400, gate, *behaviours.openai_frames("the end")))
+    with lane.client().stream("POST", CHAT_URL["openai"], json=chat(lane.model("openai"), stream=True)) as got:
+        watched(lane)
+        lane.second.then(answer(behaviours.completion("Not held up.")))
+        lane.openai.then(answer({}, status=500))
+        assert "Not held up." in lane.client().post(CHAT_URL["openai"], json=chat(lane.model("two"))).text
+        assert not gate.reached.is_set(), "24 MB lie somewhere between the provider and who does not read them"
+        gate.open()
+        last = ""
+        for line in got.iter_lines():
+            last = line or last
+    assert last == "data: [DONE]"
+    assert gate.reached.is_set()
+
+
 # -- cut at every event, both policies -------------------------------------------------------------------------------
 
 WORDS = ("word0001", "word0002", "word0003")

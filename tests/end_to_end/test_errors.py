@@ -269,7 +269,7 @@ ELSEWHERE: dict[Code, str] = {
     Code.CLIENT_CLOSED: "no client is there to see it: test_disconnect.py finds it in the log and the ledger",
     Code.STORE_UNAVAILABLE: "needs a full disk: test_full_disk.py",
     Code.INTERNAL_ERROR: "needs a fault of our own: tests/middlewares/test_errors.py puts one in",
-    Code.OVERLOADED: "nothing sheds load yet",
+    Code.OVERLOADED: "needs a worker or a backend that is full: test_overload.py",
     Code.AUTH_INSUFFICIENT_SCOPE: "needs a key that carries less than its user may: test_keys.py",
     Code.AUTH_BACKEND_UNAVAILABLE: "needs an issuer that is away: test_sign_in.py",
     **dict.fromkeys(

@@ -13,10 +13,7 @@ from tests.harness.checkout import ROOT
 from tests.harness.eventually import eventually
 from tests.harness.gateway import Gateway
 
-pytestmark = [
-    pytest.mark.skipif(bool(MISSING), reason=f"no browser on this machine: {MISSING} is not installed"),
-    pytest.mark.xdist_group("browser"),
-]
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"no browser on this machine: {MISSING} is not installed")
 
 INFERENCE = "#operations-Inference-chat"
 ME = "#operations-Account-getMe"

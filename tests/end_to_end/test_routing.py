@@ -148,6 +148,9 @@ def test_a_model_is_put_together_over_the_api_and_moved_to_another_provider_unde
     with pytest.raises(openai.NotFoundError) as gone:
         ann.says("acme/chat")
     assert gone.value.code == "MODEL_NOT_FOUND"
+    # What was known of the backend's health is forgotten with it.
+    known = list(gateway.metrics().labels("scaigrid_backend_inflight_requests"))
+    assert known == [{"backend_id": backend["id"]}]
 
     kept = gateway.stdout + gateway.stderr + str(gateway.rows("audit")) + str(gateway.rows("resources"))
     assert not [each for each in (CREDENTIAL, OTHER_CREDENTIAL) if each in kept]

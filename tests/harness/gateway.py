@@ -12,10 +12,10 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -60,7 +60,9 @@ class Gateway:
         self.directory = directory
         self.file = directory / "gateway.yaml"
         self.port: int = 0
-        self._server: dict[str, Any] = {"data_dir": str(directory / "data"), **config.get("server", {})}
+        # Nobody balances load here: what is told to stop has nobody to wait for, unless a test says so.
+        given = {"drain_seconds": 0, **config.get("server", {})}
+        self._server: dict[str, Any] = {"data_dir": str(directory / "data"), **given}
         self._text = json.dumps({**config, "server": self._server}) if text is None else text
         self.data = Path(self._server["data_dir"])
         self._arguments = arguments
@@ -92,16 +94,20 @@ class Gateway:
         self.port = self._server.get("port") or free_port()
         self.file.write_text(self._text)
         command = [*_BOUND, sys.executable, "-m", "scaigrid", "serve", str(self.file), "--port", str(self.port)]
-        with self._out.open("ab") as out, self._err.open("wb") as err:
+        with ExitStack() as files:
             self._process = subprocess.Popen(
                 [*command, *self._arguments],
                 cwd=self.directory,
                 env=self._environment,
-                stdout=out,
-                stderr=err,
+                stdout=self._log(files),
+                stderr=files.enter_context(self._err.open("wb")),
                 start_new_session=True,
             )
         return self._process
+
+    def _log(self, files: ExitStack) -> IO[bytes] | int:
+        """Where its standard output goes: to the file that is read here."""
+        return files.enter_context(self._out.open("ab"))
 
     def _ready(self) -> bool:
         code = self.process.poll()

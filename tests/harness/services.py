@@ -13,6 +13,7 @@ from scaigrid.config.snapshot import Current, Model, Principal
 from scaigrid.control.compile import compile_snapshot
 from scaigrid.dialects import DIALECTS
 from scaigrid.errors import Code, GatewayError
+from scaigrid.gates import Gates
 from scaigrid.health import Health
 from scaigrid.ledger.records import AuditRow, Record, Settling, UsageRow
 from scaigrid.log import LineSink
@@ -62,6 +63,12 @@ class Kept:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.full = False
+        self.known_full = False
+        """Something has found out already."""
+
+    def check(self) -> None:
+        if self.known_full:
+            raise GatewayError(Code.STORE_UNAVAILABLE)
 
     def append(self, record: Record) -> None:
         if self.full:
@@ -104,6 +111,7 @@ class Parts:
         self.written = Written()
         self.telemetry = Telemetry()
         self.health = Health(self.telemetry)
+        self.gates = Gates(self.telemetry)
         self.snapshot = compile_snapshot(config(**sections), ADAPTERS)
         self.services = Services(
             clock=self.clock,
@@ -111,6 +119,7 @@ class Parts:
             dialects=DIALECTS,
             limiter=self.limiter,
             health=self.health,
+            gates=self.gates,
             recorder=self.kept,
             telemetry=self.telemetry,
             lines=self.written,

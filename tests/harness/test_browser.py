@@ -11,10 +11,7 @@ import pytest
 from tests.harness.browser import MISSING, Browser
 from tests.harness.ports import LOOPBACK
 
-pytestmark = [
-    pytest.mark.skipif(bool(MISSING), reason=f"no browser on this machine: {MISSING} is not installed"),
-    pytest.mark.xdist_group("browser"),
-]
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"no browser on this machine: {MISSING} is not installed")
 
 POLICY = "default-src 'none'; script-src 'self' localhost:*; img-src 'self' data:"
 PAGES = {

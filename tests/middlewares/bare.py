@@ -130,7 +130,7 @@ def identified(app: ASGIApp, parts: Parts, principal: Principal | None = None) -
     """`app` inside one that says who calls: the holder of the first key, where nobody else is named."""
 
     async def known(scope: Scope, receive: Receive, send: Send) -> None:
-        found, send = begin(scope, send, parts.services)
+        found, send = begin(scope, send, parts.services, "test")
         found.principal = principal or parts.principal
         found.authenticated = True
         await app(scope, receive, send)

@@ -45,7 +45,9 @@ def test_the_links_stand_in_the_one_right_order() -> None:
         ("errors", "edge"),
         ("access_log", "edge"),
         ("audit", "edge"),
+        ("timeline", "edge"),
         ("tenancy", "edge"),
+        ("overload", "call"),
         ("intake", "call"),
         ("idempotency", "call"),
         ("rate_limit", "call"),
@@ -72,7 +74,7 @@ def test_a_link_is_configured_by_a_strict_section_that_may_be_left_out(link: Lin
 def test_only_those_that_may_be_off_can_be() -> None:
     """What says who calls, what failed and what was asked has no switch."""
     switches = {link.name: link.config() for link in CHAIN if "enabled" in link.config.__struct_fields__}
-    assert sorted(switches) == ["access_log", "audit", "budget", "idempotency", "rate_limit"]
+    assert sorted(switches) == ["access_log", "audit", "budget", "idempotency", "rate_limit", "timeline"]
     assert all(msgspec.structs.asdict(section)["enabled"] for section in switches.values())
 
 

@@ -579,7 +579,7 @@ async def test_who_may_not_use_a_model_takes_nothing_of_its_budget_and_learns_no
     stranger = msgspec.structs.replace(parts.principal, **bounds)
 
     async def decoded(scope: Scope, receive: Receive, send: Send) -> None:
-        found, send = begin(scope, send, parts.services)
+        found, send = begin(scope, send, parts.services, "test")
         called(found)
         await Budget(Bare().app, BudgetConfig(), parts.services)(scope, receive, send)
 

@@ -1,5 +1,7 @@
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -13,9 +15,10 @@ from starlette.responses import Response, StreamingResponse
 from middlewares import errors
 from middlewares.errors import Errors, ErrorsConfig
 from middlewares.request_id import RequestId, RequestIdConfig
-from scaigrid.asgi import Receive, Scope, Send
+from scaigrid.asgi import Message, Receive, Scope, Send
 from scaigrid.errors import Code, Detail, GatewayError
 from tests.harness.asgi import Request
+from tests.harness.eventually import PATIENCE
 from tests.harness.logs import logging_to
 from tests.harness.services import KEY, PROVIDER_KEY, Parts, Written
 from tests.middlewares.bare import Bare, Handler, exchange
@@ -245,3 +248,62 @@ async def test_a_surface_with_a_way_of_its_own_tells_a_failure_so(parts: Parts) 
     assert name == "event: error"
     assert (told["type"], told["sequence_number"], told["code"]) == ("error", 2, "BACKEND_TIMEOUT")
     assert told["error"]["request_id"] == "of-this-call"
+
+
+async def test_nothing_of_a_refused_call_waits_for_the_collector(parts: Parts) -> None:
+    """Its error is noted on the exchange, which the frames hold that it came through: a ring, and the body in it."""
+
+    class Body:
+        pass
+
+    watched: list[weakref.ref[Body]] = []
+
+    async def refuses(*_: object) -> None:
+        body = Body()
+        watched.append(weakref.ref(body))
+        error = exchange(request).error = GatewayError(Code.VALIDATION_ERROR)
+        raise error
+
+    request = Request()
+    gc.disable()
+    try:
+        await request.through(Errors(refuses, ErrorsConfig(), parts.services))
+        assert request.started
+        assert [one() for one in watched] == [None]
+    finally:
+        gc.enable()
+
+
+async def test_the_end_of_a_broken_stream_is_not_waited_for_without_an_end(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client has stopped reading: its call would never be over."""
+    monkeypatch.setattr(errors, "_LONGEST_READ", 0.01)
+    request, never = Request("/oai/v1/do"), asyncio.Event()
+
+    async def stuck(message: Message) -> None:
+        await request.send(message)
+        if b"error" in message.get("body", b""):
+            await never.wait()
+
+    async def breaks(_: Scope, __: Receive, send: Send) -> None:
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        raise GatewayError(Code.BACKEND_TIMEOUT)
+
+    async with asyncio.timeout(PATIENCE):
+        await Errors(breaks, ErrorsConfig(), parts.services)(request.scope, request.receive, stuck)
+    assert b"BACKEND_TIMEOUT" in request.body
+
+
+@pytest.mark.parametrize("path", DIALECTS.values(), ids=DIALECTS)
+async def test_a_key_in_the_wrong_place_is_not_given_back_in_a_detail(parts: Parts, path: str) -> None:
+    details = (Detail(f"messages[0].{KEY}", "is not a known field"), Detail("model", f"there is no {PROVIDER_KEY}"))
+
+    async def refuses(*_: object) -> None:
+        raise GatewayError(Code.VALIDATION_ERROR, details=details)
+
+    request = await Request(path).through(Errors(refuses, ErrorsConfig(), parts.services))
+    assert KEY.encode() not in request.body
+    assert PROVIDER_KEY.encode() not in request.body
+    assert b"is not a known field" in request.body

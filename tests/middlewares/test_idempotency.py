@@ -63,7 +63,7 @@ class House:
 
     def app(self, principal: Principal | None = None) -> ASGIApp:
         async def decoded(scope: Scope, receive: Receive, send: Send) -> None:
-            found, send = begin(scope, send, self.services)
+            found, send = begin(scope, send, self.services, "test")
             found.principal = principal or self.principal
             found.authenticated = True
             body = (await receive())["body"]
@@ -154,6 +154,29 @@ async def test_a_stream_is_given_again_byte_for_byte() -> None:
     again = await house.call(stream=True)
     replayed(again, first)
     assert again.complete
+    assert house.calls == 1
+
+
+async def test_what_keeps_a_silent_stream_alive_is_for_those_who_read_along_and_no_part_of_the_answer() -> None:
+    house = House()
+    house.behaviour = streaming(b": keep-alive\n\n", b"data: 1\n\n", b"data: 2\n\n", gate=house.gate)
+    first, joined = house.request(stream=True), house.request(stream=True)
+    tasks = [one.start(house.app()) for one in (first, joined)]
+    for one in (first, joined):
+        assert await one.got(1) == [b": keep-alive\n\n"]
+    house.gate.set()
+    await asyncio.gather(*tasks)
+    assert first.body == joined.body == b": keep-alive\n\ndata: 1\n\ndata: 2\n\n"
+    assert (await house.call(stream=True)).body == b"data: 1\n\ndata: 2\n\n"
+    assert house.calls == 1
+
+
+async def test_what_was_refused_for_good_is_so_although_the_stream_had_been_kept_alive() -> None:
+    house = House()
+    house.behaviour = refusing(GatewayError(Code.CONTEXT_TOO_LONG), after=b": keep-alive\n\n")
+    first = await house.call(stream=True)
+    assert (first.status, b"CONTEXT_TOO_LONG" in first.body) == (200, True)
+    assert (await house.call(stream=True)).status == 422
     assert house.calls == 1
 
 

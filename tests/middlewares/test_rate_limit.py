@@ -259,7 +259,7 @@ def calling(parts: Parts, fill: Callable[[Exchange], object] = lambda _: None, *
     inner = RateLimit(Bare(knowing(fill)).app, RateLimitConfig(), parts.services)
 
     async def taken_in(scope: Scope, receive: Receive, send: Send) -> None:
-        found, send = begin(scope, send, parts.services)
+        found, send = begin(scope, send, parts.services, "test")
         called(found, **{"max_tokens": 10, **fields})
         await inner(scope, receive, send)
 
@@ -285,7 +285,7 @@ async def test_a_token_limit_takes_the_worst_case_and_is_corrected_to_what_was_u
     inner = RateLimit(during, RateLimitConfig(), parts.services)
 
     async def taken_in(scope: Scope, receive: Receive, send: Send) -> None:
-        found, send = begin(scope, send, parts.services)
+        found, send = begin(scope, send, parts.services, "test")
         called(found, max_tokens=10)
         await inner(scope, receive, send)
 
@@ -442,7 +442,7 @@ async def test_who_may_not_use_a_model_takes_nothing_of_it_and_learns_nothing(bo
     stranger = msgspec.structs.replace(parts.principal, **bounds)
 
     async def taken_in(scope: Scope, receive: Receive, send: Send) -> None:
-        found, send = begin(scope, send, parts.services)
+        found, send = begin(scope, send, parts.services, "test")
         called(found)
         await RateLimit(Bare().app, RateLimitConfig(), parts.services)(scope, receive, send)
 

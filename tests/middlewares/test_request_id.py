@@ -138,3 +138,14 @@ async def test_an_application_may_send_the_same_message_twice() -> None:
         request = await Request(headers={"x-request-id": wanted}).through(link)
         assert request.headers == [("x-request-id", wanted)]
     assert start == {"type": "http.response.start", "status": 204}
+
+
+@pytest.mark.parametrize(("version", "told"), [("1.1", "close"), ("2", None)])
+async def test_a_worker_that_will_stop_asks_for_the_next_request_elsewhere(version: str, told: str | None) -> None:
+    parts, bare = Parts(), Bare()
+    link = RequestId(bare.app, RequestIdConfig(), parts.services)
+    assert (await Request().through(link)).header("connection") is None
+    parts.services.live.leaving = True
+    request = Request()
+    request.scope["http_version"] = version
+    assert (await request.through(link)).header("connection") == told

@@ -10,9 +10,7 @@ from tests.money.fact import Fact, NotRun, Room
 from tests.money.facts import FACTS
 
 
-@pytest.mark.parametrize(
-    "fact", [pytest.param(fact, id=fact.name, marks=pytest.mark.xdist_group(f"money-{fact.name}")) for fact in FACTS]
-)
+@pytest.mark.parametrize("fact", [pytest.param(fact, id=fact.name) for fact in FACTS])
 def test_a_small_edition_of_it_holds(fact: Fact, tmp_path: Path) -> None:
     lines: list[str] = []
     with Provider() as provider:

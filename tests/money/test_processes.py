@@ -18,8 +18,6 @@ from tests.money import counters
 from tests.money.counters import Sampler
 from tests.money.hand import Outcome, Script, Step
 
-pytestmark = pytest.mark.xdist_group("money-processes")
-
 HANDS = 3
 LIMIT = 1000
 _numbers = count(1)

@@ -9,15 +9,13 @@ from tests.harness import databases
 from tests.harness.databases import Kind
 from tests.money.scale import day, month
 
-KINDS = [pytest.param(kind, marks=pytest.mark.xdist_group(f"money-scale-{kind}")) for kind in databases.KINDS]
-
 
 @pytest.fixture
 def lines() -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", databases.KINDS)
 def test_a_day_balances(kind: Kind, tmp_path: Path, lines: list[str]) -> None:
     url = databases.empty(kind, tmp_path)
     shown = asyncio.run(day.simulated(url, tmp_path, 3000, lines.append))
@@ -26,7 +24,7 @@ def test_a_day_balances(kind: Kind, tmp_path: Path, lines: list[str]) -> None:
     assert shown.figures["requests"] == 3000
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", databases.KINDS)
 def test_a_month_is_migrated_and_balances(kind: Kind, tmp_path: Path, lines: list[str]) -> None:
     url = databases.empty(kind, tmp_path)
     shown = month.asked(url, tmp_path, 12_000, 60.0, lines.append)

@@ -50,7 +50,7 @@ class Call:
         self.parts = parts
         self.services = msgspec.structs.replace(parts.services, limiter=limiter or parts.limiter)
         self.request = Request(CHAT_URL[dialect])
-        self.exchange, _ = begin(self.request.scope, self.request.send, self.services)
+        self.exchange, _ = begin(self.request.scope, self.request.send, self.services, "test")
         self.exchange.principal = parts.principal
         self.exchange.call = self.exchange.dialect.decode(CHAT_URL[dialect], BODY)
         self.exchange.model = parts.model
@@ -266,7 +266,7 @@ def test_a_link_that_takes_is_found_however_far_in(app: Any, found: bool) -> Non
 
 def exchange_without_call(parts: Parts) -> Exchange:
     request = Request("/plain")
-    return begin(request.scope, request.send, parts.services)[0]
+    return begin(request.scope, request.send, parts.services, "test")[0]
 
 
 async def test_a_request_that_takes_nothing_is_let_in(parts: Parts) -> None:

@@ -1,8 +1,10 @@
+import gc
+import weakref
 from typing import get_args
 
 import pytest
 
-from scaigrid.errors import TABLE, Code, Detail, GatewayError, Level, Retry
+from scaigrid.errors import TABLE, Code, Detail, GatewayError, Level, Retry, let_go
 
 PUBLISHED: dict[int, str] = {
     401: "AUTH_TOKEN_MISSING AUTH_TOKEN_INVALID SESSION_EXPIRED",
@@ -133,3 +135,41 @@ def test_headers_of_the_raiser_come_first_and_stay_theirs() -> None:
     assert error.response_headers() == [allow, (b"retry-after", b"1")]
     assert error.response_headers() == [allow, (b"retry-after", b"1")]
     assert error.headers == (allow,)
+
+
+def test_an_error_that_is_let_go_of_holds_nothing_of_what_it_was_raised_through() -> None:
+    """Not even by what it was raised for, however often that was raised for something else."""
+
+    class Body:
+        pass
+
+    body = Body()
+    watched = weakref.ref(body)
+
+    def fails(held: Body) -> None:
+        try:
+            raise ValueError("one")
+        except ValueError as error:
+            raise GatewayError(Code.VALIDATION_ERROR) from error
+
+    gc.disable()
+    try:
+        kept: list[GatewayError] = []
+        try:
+            fails(body)
+        except GatewayError as error:
+            kept.append(error)
+        del body
+        assert watched() is not None
+        let_go(kept[0])
+        assert watched() is None
+        assert kept[0].__cause__ is kept[0].__context__ is None
+    finally:
+        gc.enable()
+
+
+def test_a_ring_of_errors_is_let_go_of_too() -> None:
+    one, other = ValueError("one"), ValueError("other")
+    one.__context__, other.__context__ = other, one
+    let_go(one)
+    assert one.__context__ is other.__context__ is None

@@ -48,7 +48,7 @@ def decoded(path: str, body: Mapping[str, Any] | bytes) -> Call:
 
 def exchange_of(parts: Parts) -> Exchange:
     request = Request("/v1/do")
-    return begin(request.scope, request.send, parts.services)[0]
+    return begin(request.scope, request.send, parts.services, "test")[0]
 
 
 def taken(path: str, body: Mapping[str, Any] | bytes, **fields: Any) -> Reserved:

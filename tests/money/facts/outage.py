@@ -110,7 +110,7 @@ def judged(away: Sequence[Away], gone: Sequence[Gone]) -> Found:
 
 
 def show(room: Room) -> Found:
-    away = list(_store(room))
+    away = list(store_away(room))
     gone = [*_database(room)]
     return judged(away, gone)
 
@@ -136,7 +136,7 @@ def _who(policy: str, how: str) -> str:
     return f"{policy}-{how}".replace("_", "-")
 
 
-def _store(room: Room) -> Iterator[Away]:
+def store_away(room: Room) -> Iterator[Away]:
     ways = ("stopped", "paused", "slow") if room.size != "small" else ("paused",)
     url = room.provider.at("/outage-store/v1").always(Till()).url
     with ExitStack() as running:
@@ -282,7 +282,7 @@ def _gone(gateway: Gateway, url: str, kind: str, seconds: float) -> Gone:
     with Crowd([gateway.port], order, callers=4) as crowd:
         crowd.comes_to(100)
         began = _clock.monotonic()
-        with _without(url):
+        with without(url):
             pause.wait(seconds)
             ended = _clock.monotonic()
         crowd.comes_to(crowd.served + 50)
@@ -308,7 +308,7 @@ def _gone(gateway: Gateway, url: str, kind: str, seconds: float) -> Gone:
 
 
 @contextmanager
-def _without(url: str) -> Generator[None]:
+def without(url: str) -> Generator[None]:
     path = sqlite_path(url)
     if path is None:
         databases.server().stop()
