@@ -7,7 +7,7 @@ from scaigrid.config.strict import Strict
 from scaigrid.facts import SESSION, facts_of, sticky_of
 from scaigrid.middleware import Services, begin
 from scaigrid.permitted import check_permission, keeper, permitted
-from scaigrid.router import order
+from scaigrid.router import NobodyLeft, order
 
 
 class RouteResolveConfig(Strict):
@@ -36,13 +36,18 @@ class RouteResolve:
             else:
                 route = model.route
                 session = header(scope, SESSION) if route.strategy == "sticky" else None
-                exchange.candidates, exchange.skipped = order(
-                    route,
-                    self._services.health,
-                    self._services.clock.monotonic(),
-                    self._random,
-                    facts=facts_of(call, model),
-                    sticky=sticky_of(route, exchange.principal, session),
-                    stream=call.stream,
-                )
+                try:
+                    exchange.candidates, exchange.skipped = order(
+                        route,
+                        self._services.health,
+                        self._services.clock.monotonic(),
+                        self._random,
+                        facts=facts_of(call, model),
+                        sticky=sticky_of(route, exchange.principal, session),
+                        stream=call.stream,
+                    )
+                except NobodyLeft as error:
+                    # For whoever asks afterwards why.
+                    exchange.skipped = error.left_out
+                    raise
         await self.app(scope, receive, send)

@@ -15,7 +15,7 @@ def banner(config: Config, path: Path) -> str:
     host = f"[{server.host}]" if ":" in server.host else server.host
     address = f"http://{host}:{server.port}"
     rows = [
-        ("address", f"{address}   native /v1, OpenAI /oai/v1"),
+        ("address", f"{address}   native /v1, OpenAI /oai/v1, Anthropic /anthropic"),
         (
             "config",
             f"{path}   data in {server.data_dir}, workers: {server.workers}, store: {config.store.type}",
@@ -63,7 +63,7 @@ def _enabled(config: Config) -> Iterable[str]:
     if config.metrics.enabled:
         yield "/metrics"
     yield "/health"
-    yield "/docs/openapi.json"
+    yield "/docs"
 
 
 def _listed(entries: Iterable[str]) -> str:

@@ -7,8 +7,8 @@ Its rules, each of which holds ahead of the first byte of an answer; after that 
    the next one. Any other end is final: the caller's own mistake, his leaving, a ledger that cannot be written.
 2. Where `attempts_per_backend` allows it, the candidates are gone round again once each has had its turn, after a pause
    that is drawn: those whose breaker lets calls through, but for those that refused our credential or the request.
-3. No request makes more than `max_attempts` calls; none begins after the total deadline; and every call beyond a
-   request's first is taken from the retry budget of the worker. Where that is used up, the failure is told.
+3. No request makes more than `max_attempts` calls for one model; none begins after the total deadline; and every call
+   that follows a failed one is taken from the retry budget of the worker. Where that is used up, the failure is told.
 4. What a stand-in does not accept is no news of the request: where a backend that comes after a failed one calls the
    request invalid, too long or refused, the next one is asked, and the caller is never told that. As the first answer
    of all it is told at once.
@@ -280,6 +280,7 @@ class _Asking:
             # Unlike those of an attempt, nobody else knows of it; its frames hold the request, and it.
             let_go(told)
             self._note(told, _BUSY if told.code is Code.OVERLOADED else _REFUSED, backend)
+            self.exchange.skipped = {**self.exchange.skipped, backend.name: told.message}
             return True
         self._paid, self._paused = False, 0.0
         failed = [attempt for attempt in made if not attempt.overtaken]

@@ -6,8 +6,9 @@ only makes a bad minute longer.
 """
 
 import asyncio
+import sys
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Iterable
 from functools import partial
 
 import msgspec
@@ -85,11 +86,19 @@ class Gates:
         gate = self._gates.get(backend_id)
         return 0 if gate is None else len(gate.waiting)
 
-    def keep(self, ids: Collection[str]) -> None:
-        """Forgets the backends that are no longer among these, but for those with calls under way or waiting."""
-        gone = [id_ for id_, gate in self._gates.items() if id_ not in ids and not (gate.inside or gate.waiting)]
-        for id_ in gone:
-            del self._gates[id_]
+    def keep(self, backends: Iterable[Backend]) -> None:
+        """Lets in those who wait for room that these backends have by now.
+
+        Forgets the ones that are no longer among them, but for those with calls under way or waiting.
+        """
+        caps = {backend.id: backend.concurrency for backend in backends}
+        for id_, gate in tuple(self._gates.items()):
+            if id_ in caps:
+                cap = caps[id_]
+                gate.room = sys.maxsize if cap is None else cap
+                gate.admit()
+            elif not (gate.inside or gate.waiting):
+                del self._gates[id_]
 
     async def _wait(self, gate: _Gate, backend: Backend, patience: float) -> float:
         loop = asyncio.get_running_loop()

@@ -63,6 +63,21 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """What `order` would raise: no target is left."""
 
 
+class NobodyLeft(GatewayError):
+    """No target may be asked (MODEL_UNAVAILABLE); `left_out` says why, by the name of each backend."""
+
+    def __init__(
+        self,
+        message: str | None,
+        left_out: Mapping[str, str],
+        *,
+        retry_after: int | None = None,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
+        super().__init__(Code.MODEL_UNAVAILABLE, message, retry_after=retry_after, headers=headers)
+        self.left_out = left_out
+
+
 def order(
     route: Route,
     health: Health,
@@ -153,11 +168,9 @@ def _standing(
     if facts is not None:
         tiers = _without(tiers, left_out, lambda one: facts.mismatch(one.when, one.backend) if one.when else None)
         if not any(tiers):
-            return (
-                tiers,
-                left_out,
-                GatewayError(Code.MODEL_UNAVAILABLE, "No target of the model's route is for such a request."),
-            )
+            # The same request would hear the same.
+            none = "No target of the model's route is for such a request."
+            return tiers, left_out, NobodyLeft(none, left_out, headers=((b"x-should-retry", b"false"),))
         unable: dict[str, str] = {}
         able = _without(tiers, unable, lambda one: facts.unfit(one.backend))
         if any(able):
@@ -176,7 +189,7 @@ def _standing(
         if route.when_unhealthy == "refuse":
             rest = min(health.rests(one.backend.id, now) for tier in tiers for one in tier)
             seconds = min(max(ceil(rest), 1), _LONGEST_RETRY)
-            return well, left_out | ill, GatewayError(Code.MODEL_UNAVAILABLE, retry_after=seconds)
+            return well, left_out | ill, NobodyLeft(None, left_out | ill, retry_after=seconds)
     return tiers, left_out or _NOTHING, None
 
 

@@ -241,9 +241,8 @@ class Runtime:
         A budget is as hard after a restart as before it: what the ledger says was spent is spent.
         """
         self._scrubber.learn((*snapshot.secrets, *passwords(self._config)))
-        backends = {backend.id for backend in snapshot.backends}
-        self.services.health.keep(backends)
-        self.services.gates.keep(backends)
+        self.services.health.keep({backend.id for backend in snapshot.backends})
+        self.services.gates.keep(snapshot.backends)
         now = self.services.clock.now()
         first, counted = self._counted is None, self._counted or set()
         new = [fund for fund in snapshot.funds if _identity(fund) not in counted]

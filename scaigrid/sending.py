@@ -197,6 +197,9 @@ class Sending:
             dropped=self._dropped,
         )
         exchange.attempts.append(attempt)
+        if self._waited and self.race is None:
+            # For a provider to have room, or to be better: not for the gateway.
+            exchange.upstream_seconds += self._waited
         self._recording = Recording(services, exchange, attempt, self._call, self._model, shared=self._means.shared)
         services.health.began(self.backend, attempt.started)
         if self.race is not None:

@@ -3,13 +3,14 @@
 import asyncio
 import errno
 import math
+import signal
 import socket
 import sys
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from scaigrid.app import ADAPTERS, Overrides, build, load_config, worker_app
 from scaigrid.asgi import ASGIApp
@@ -47,6 +48,9 @@ class CannotServe(Exception):
 
 def serve(path: Path, overrides: Overrides) -> None:
     """Serves until SIGTERM or SIGINT. Raises ConfigErrors, Unfit, CannotServe, DataDirTaken; exits 1 if workers die."""
+    # Until the server listens: whoever is told to stop while it starts lets go of what it has. The first process of a
+    # container would not even hear it.
+    signal.signal(signal.SIGTERM, _stop)
     # Before it is read: what is written while we read is news.
     sign = sign_of(path)
     config = load_config(path, overrides)
@@ -69,6 +73,10 @@ def serve(path: Path, overrides: Overrides) -> None:
                 _run(path, overrides, config)
     finally:
         lock.release()
+
+
+def _stop(*_: object) -> NoReturn:
+    sys.exit(0)
 
 
 def _claim_port(host: str, port: int) -> None:

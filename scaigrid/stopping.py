@@ -166,7 +166,8 @@ class Stopping:
             await self._close()
         except Exception:  # noqa: BLE001 - what could not be written is in the journal, and the process is to end
             _log.exception("worker_not_closed", pid=os.getpid())
-        os._exit(0)
+        finally:
+            os._exit(0)
 
 
 def stopping() -> GatewayError:

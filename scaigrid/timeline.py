@@ -192,7 +192,8 @@ def _tried(attempt: Attempt, began: float, asked: str) -> Tried:
         None if first_byte is None else int((first_byte - began) * _MICRO),
         int((ended - began) * _MICRO) if ended else None,
         attempt.status,
-        None if attempt.error is None else attempt.error.code.value,
+        # Who was overtaken was cut off by us: no error of anybody's.
+        None if attempt.error is None or attempt.overtaken else attempt.error.code.value,
         attempt.failure,
         attempt.overtaken,
     )

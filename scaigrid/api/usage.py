@@ -61,8 +61,8 @@ class UsageItem(AnswerShape, kw_only=True):
     attempt: int
     """1 for the first backend that was tried."""
     outcome: Annotated[Outcome, OPEN]
-    """`interrupted`: the gateway was killed while the call was under way. `overtaken`: a second copy of the call was made,
-    for it was slow, and the other one answered first."""
+    """`interrupted`: the gateway was killed while the call was under way. `overtaken`: a second copy of the call was
+    made, for it was slow, and the other one answered first."""
     error_code: str | None
     stream: bool
     tokens_in: int

@@ -78,7 +78,8 @@ def _steps(told: Any) -> Iterator[_Step]:
     for number, one in enumerate(told["attempts"], 1):
         started, ended = one["started_ms"], one["ended_ms"]
         took = None if started is None or ended is None else ended - started
-        attempts.append(_Step(f"attempt {number}: {_backend(one)}", started, took, _became(one)))
+        instead = "" if one["model"] == told["model"] else f" for {one['model']}"
+        attempts.append(_Step(f"attempt {number}: {_backend(one)}{instead}", started, took, _became(one)))
     others = [("first byte", told["first_byte_ms"]), ("settled", told["settled_ms"]), ("end", told["duration_ms"])]
     yield from attempts
     yield from (_Step(name, at, None) for name, at in others if at is not None)

@@ -37,9 +37,9 @@ class When(Strict, omit_defaults=True):
 
     stream: bool | None = None
     """The answer is streamed, or is not."""
-    dialects: tuple[Literal["native", "openai", "anthropic"], ...] | None = None
+    dialects: Annotated[tuple[Literal["native", "openai", "anthropic"], ...], msgspec.Meta(min_length=1)] | None = None
     """The caller speaks one of these."""
-    uses: tuple[Capability, ...] | None = None
+    uses: Annotated[tuple[Capability, ...], msgspec.Meta(min_length=1)] | None = None
     """The request uses every one of these."""
     min_input_tokens: TokenCount | None = None
     """The input is no smaller: counted where the gateway has the backend's vocabulary, else guessed from its bytes."""
@@ -140,7 +140,7 @@ class Route(Strict):
     """With `sticky` alone. `session` is what the caller says in the header `X-ScaiGrid-Session`, or the user's own
     where nothing is said."""
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=16)] = 3
-    """How many calls to providers one request may cause."""
+    """How many calls to providers one request may cause. Another model that answers instead of this one has its own."""
     attempts_per_backend: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     """How many of these one backend may get. Above 1, the targets are gone round again once each has had its turn,
     after a pause that is drawn, and is longer each time."""

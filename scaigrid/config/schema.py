@@ -134,7 +134,7 @@ class Ledger(Strict):
     timeline_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] | None = 7
     """Days after which the timelines of requests go (`GET /v1/requests/{request_id}`); in small steps, in the
     background. What their attempts used stays, as usage does. `null`: they stay; `chain.timeline` says whether there
-    are any."""
+    are any. One is about 1 KB: at a steady 100 requests a second, seven days of them are about 60 GB."""
 
     def __post_init__(self) -> None:
         if self.hourly_days is not None and (self.usage_days is None or self.hourly_days < self.usage_days):

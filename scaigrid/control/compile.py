@@ -1,5 +1,6 @@
 """State -> Snapshot: ids become references, decimals become integers, limits become buckets."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -19,6 +20,8 @@ from scaigrid.control.state import State
 from scaigrid.credentials.signers import NoSigners, SignerSource
 from scaigrid.pricing import FREE
 
+_SECRET = re.compile("auth|cookie|key|password|secret|token")
+"""In the names of headers that hold a credential."""
 NO_ROUTE = Route(tiers=(), max_attempts=1, connect=1.0, first_byte=1.0, idle=1.0, total=1.0)
 """Of a model that nobody has pointed at a backend."""
 _TELLING = 16
@@ -87,13 +90,7 @@ def _backend(id_: str, state: State, adapters: Mapping[str, Adapter], signers: S
         queue_seconds=backend.queue_seconds,
         deadlines=backend.deadlines,
         breaker=backend.breaker,
-        credentials=tuple(
-            [
-                text.encode()
-                for key in (backend.api_key, provider.api_key)
-                if key is not None and len(text := key.reveal()) >= _TELLING
-            ]
-        ),
+        credentials=tuple([text.encode() for text in _called_with(provider, backend) if len(text) >= _TELLING]),
     )
 
 
@@ -169,6 +166,12 @@ def _route(route: docs.Route, backends: Mapping[str, Backend]) -> Route:
 def _asks_facts(candidate: Candidate) -> bool:
     backend = candidate.backend
     return candidate.when is not None or bool(backend.lacks) or backend.context_window is not None
+
+
+def _called_with(provider: docs.Provider, backend: docs.Backend) -> Iterable[str]:
+    """Whatever else headers say, an answer may say too: the name of an organisation, of a feature."""
+    yield from (key.reveal() for key in (backend.api_key, provider.api_key) if key is not None)
+    yield from (value.reveal() for name, value in provider.headers.items() if _SECRET.search(name.lower()))
 
 
 def _secrets(state: State) -> Iterable[str]:

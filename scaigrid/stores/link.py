@@ -86,6 +86,8 @@ class Link:
                 wire = await self._connect()
             except (Away, Refused) as error:
                 self._is_away(str(error))
+            except Exception as error:  # noqa: BLE001 - whatever answers there, or does not: it is asked again
+                self._is_away(f"{type(error).__name__} while it was connected to")
             else:
                 self._is_here(wire)
                 await asyncio.wait((wire.ended,))

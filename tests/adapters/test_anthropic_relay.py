@@ -1,5 +1,5 @@
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -278,3 +278,29 @@ def test_of_any_body_only_failures_come_out(body: bytes) -> None:
     except GatewayError:
         return
     assert pipe.ended
+
+
+PLACES: dict[str, tuple[Callable[[bytes], list[bytes]], bool]] = {
+    "alone, first": (lambda words: [words + b"\n", BEGIN, START, END], False),
+    "ahead of the first": (lambda words: [BEGIN, words + START, END], False),
+    "alone": (lambda words: [BEGIN, START, words + b"\n", END], True),
+    "behind data": (lambda words: [BEGIN, START, text("Hi")[:-1] + words + b"\n", END], True),
+    "at the end": (lambda words: [BEGIN, START, words + END], True),
+}
+"""What is said somewhere in a stream, and whether the caller has had its beginning by then."""
+
+
+@pytest.mark.parametrize("words", [b"Authorization: Bearer k\n", b"database: k\n"])
+@pytest.mark.parametrize("place", PLACES)
+def test_lines_that_are_no_field_of_an_event_end_the_stream_and_are_passed_to_nobody(words: bytes, place: str) -> None:
+    chunks, begun = PLACES[place]
+    pipe, out = StreamRelay(SLUG), b""
+    code: Code | None = None
+    try:
+        for chunk in chunks(words):
+            out += pipe.feed(chunk)
+        out += pipe.close()
+    except GatewayError as error:
+        code = error.code
+    assert code is Code.UPSTREAM_SHAPE_MISMATCH
+    assert out == (OURS + START if begun else b"")

@@ -1,6 +1,6 @@
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -450,3 +450,37 @@ def test_a_plain_answer_whose_usage_is_nothing_is_guessed_too() -> None:
 def test_embeddings_cost_no_output() -> None:
     _, pipe = plain(b'{"data":[{"embedding":[1,2]}],"model":"a"}', "data")
     assert (pipe.usage, pipe.output_seen) == (None, 0)
+
+
+PLACES: dict[str, tuple[Callable[[bytes], list[bytes]], bool]] = {
+    "alone, first": (lambda words: [words + b"\n", event(), DONE], False),
+    "ahead of the first": (lambda words: [words + event(), DONE], False),
+    "alone": (lambda words: [event(), words + b"\n", DONE], True),
+    "ahead of data": (lambda words: [event(), words + event(), DONE], True),
+    "behind data": (lambda words: [event(), event()[:-1] + words + b"\n", DONE], True),
+    "at the end": (lambda words: [event(), words + DONE], True),
+}
+"""What is said somewhere in a stream, and whether the caller has had its beginning by then."""
+
+
+@pytest.mark.parametrize("words", [b"Authorization: Bearer k\n", b"database: k\n", b"event: x\n<html>\n"])
+@pytest.mark.parametrize("place", PLACES)
+def test_lines_that_are_no_field_of_an_event_end_the_stream_and_are_passed_to_nobody(words: bytes, place: str) -> None:
+    chunks, begun = PLACES[place]
+    pipe, out = stream(), b""
+    code: Code | None = None
+    try:
+        for chunk in chunks(words):
+            out += pipe.feed(chunk)
+        out += pipe.close()
+    except GatewayError as error:
+        code = error.code
+    assert code is Code.UPSTREAM_SHAPE_MISMATCH
+    assert out == (ours(event()) if begun else b"")
+
+
+def test_every_field_that_the_standard_knows_passes() -> None:
+    events = [b"id: 1\nretry: 5\n" + event(), b": a comment\n\n", b"event: chunk\nid\n" + event(), b"\r\n" + event()]
+    out = fed(stream(keep_usage=True), [*events, DONE])
+    for one in (b"id: 1\nretry: 5\n", b": a comment\n\n", b"event: chunk\nid\n"):
+        assert one in out

@@ -299,3 +299,14 @@ def test_an_error_in_an_answer_of_200_is_told() -> None:
 def test_a_call_that_streams_is_relayed_as_a_stream() -> None:
     assert isinstance(pipe(stream=True), StreamRelay)
     assert isinstance(pipe(about(ABOUT)), PlainRelay)
+
+
+@pytest.mark.parametrize("words", [b"Authorization: Bearer k\n", b"database: k\n"])
+def test_lines_that_are_no_field_of_an_event_are_passed_to_nobody(words: bytes) -> None:
+    frames = responses.frames("It ", "rains.")
+    for place in range(len(frames)):
+        for stray in ([*frames[:place], words + frames[place]], [*frames[:place], frames[place][:-1] + words + b"\n"]):
+            out, error = failure(pipe(stream=True), stray)
+            assert (words.strip() in out, error.code) == (False, Code.UPSTREAM_SHAPE_MISMATCH)
+    out, error = failure(pipe(stream=True), [*frames[:-1], words + b"\n", frames[-1]])
+    assert (words.strip() in out, error.code) == (False, Code.UPSTREAM_SHAPE_MISMATCH)

@@ -5,7 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.wire import ABSENT, broken, check_unicode, decoded, encoded, is_list, is_object, places, present
+from adapters.wire import (
+    ABSENT,
+    broken,
+    check_fields,
+    check_unicode,
+    decoded,
+    encoded,
+    is_list,
+    is_object,
+    places,
+    present,
+)
 from adapters.wire import given as is_given
 from scaigrid import splice
 from scaigrid.errors import Code, GatewayError
@@ -118,3 +129,34 @@ def test_a_member_given_twice_is_never_missed(separators: tuple[str, str], value
     text = ("{" + comma.join(f'"{name}"{colon}{json.dumps(one)}' for name, one in pairs) + "}").encode()
     with pytest.raises(splice.DuplicateKey):
         places(text, splice.members(text))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b"data: {}\n\n",
+        b"event: x\ndata: {}\n\n",
+        b"event: x\r\ndata: {}\r\n\r\n",
+        b"\n: a comment\nid: 7\nretry: 5\ndata:{}\ndata\n\n",
+    ],
+)
+def test_an_event_has_fields_and_comments(event: bytes) -> None:
+    check_fields(event)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b"Authorization: Bearer k\n\n",
+        b"event: x\nAuthorization: Bearer k\n\n",
+        b"event: x\ndata: {}\rAuthorization: Bearer k\n\n",
+        b"event: x\ndata: {}\nAuthorization: Bearer k\n\n",
+        b"Traceback\ndata: {}\n\n",
+        b"database: k\n\n",
+        b" data: {}\n\n",
+    ],
+)
+def test_what_is_no_field_of_an_event_is_refused_wherever_it_stands(event: bytes) -> None:
+    with pytest.raises(GatewayError) as caught:
+        check_fields(event)
+    assert caught.value.code is Code.UPSTREAM_SHAPE_MISMATCH

@@ -10,6 +10,7 @@ import msgspec
 
 from tests.harness import behaviours, databases
 from tests.harness.balancer import Balancer
+from tests.harness.eventually import eventually
 from tests.harness.gateway import Gateway
 from tests.harness.ports import free_port
 from tests.harness.provider import Conversation
@@ -28,6 +29,10 @@ class Fleet(msgspec.Struct, kw_only=True):
     balancer: Balancer
     database: str
     store: Valkey
+
+    def finds(self, port: int) -> None:
+        """Returns once the balancer sends calls to the gateway at `port`."""
+        eventually(lambda: port in self.balancer.ready, "it is found again")
 
 
 @contextmanager

@@ -32,6 +32,7 @@ def test_no_secret_leaves_the_gateway(provider: Provider, start: Callable[..., G
         stream(*openai_frames("It ")[:2], b'data: {"error": {"message": "%b"}}\n\n' % told.encode()),
         raw(b"%b\r\n\r\n" % told.encode()),
         answer(completion(told)),
+        answer(completion(f"You are {lane.key}.")),
     )
     gateway = start(config)
     lane.join(gateway)
@@ -41,8 +42,9 @@ def test_no_secret_leaves_the_gateway(provider: Provider, start: Callable[..., G
         streamed = place in (1, 6, 7)
         got = client.post(CHAT_URL["openai"], json=chat(lane.model("openai"), stream=streamed))
         answers.append(f"{got.headers} {got.text}")
-    # What the model itself says is the answer, and nobody's to change.
+    # What the model itself says is the answer, and nobody's to change; but it cannot know what the provider is sent.
     assert lane.key in answers.pop()
+    assert "UPSTREAM_SHAPE_MISMATCH" in answers[-1]
     for key in (lane.provider_key, lane.key + "x", HEADER):
         got = client.post(
             CHAT_URL["native"], json=chat(lane.model("openai")), headers={"authorization": f"Bearer {key}"}
@@ -51,7 +53,7 @@ def test_no_secret_leaves_the_gateway(provider: Provider, start: Callable[..., G
     answers += [
         client.get(path).text for path in ("/v1/me", "/v1/models", "/v1/accounting/usage", "/docs/openapi.json")
     ]
-    gateway.usage(10)
+    gateway.usage(11)
     everything = {
         "answers": "\n".join(answers),
         "metrics": gateway.metrics().text,

@@ -36,7 +36,7 @@ class Operator:
     def __init__(self, gateway: Gateway, config: dict[str, Any], watch: bool) -> None:
         self.gateway = gateway
         self.config = copy.deepcopy(config)
-        self._server = {"data_dir": str(gateway.data), "watch": watch}
+        self._server = {"data_dir": str(gateway.data), "drain_seconds": 0, "watch": watch}
 
     def save(self, file: Path | None = None) -> Path:
         """As an editor does it: all at once."""

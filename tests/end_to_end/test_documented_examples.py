@@ -21,6 +21,7 @@ OTHERWISE: Mapping[str, tuple[int, str]] = {
         f"{asked} /oai/v1/responses/{{response_id}}{more}": (404, "a name is signed, and a made-up one leads nowhere")
         for asked, more in (("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("GET", "/input_items"))
     },
+    "GET /v1/requests/{request_id}": (404, "nobody has made the request of the example"),
     "GET /docs/assets/{name}": (404, "a name has the digest of its content in it; the browser's test asks for each"),
 }
 """Operations that answer something else here, each with its reason."""

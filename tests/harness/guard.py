@@ -10,7 +10,7 @@ MAY_BLOCK: Final = (
     # Lines leave in batches, and a write to a file or to a pipe with a reader takes microseconds.
     ("os.write", "scaigrid/log.py", "flush"),
     # A row has to be on record before its answer ends, and appending some hundred bytes to a file takes about 2 us.
-    ("os.write", "scaigrid/ledger/journal.py", "append"),
+    ("os.write", "scaigrid/ledger/journal.py", "_write"),
     # Once for each new connection: an absolute path is made absolute, and nothing asked of the disk.
     ("os.path.abspath", "sqlalchemy/dialects/sqlite/pysqlite.py", "create_connect_args"),
     # A traceback's file names are absolute already, so nothing is asked of the disk.

@@ -105,7 +105,7 @@ def _address(row: Operation, stays: Planted, goes: Planted) -> dict[str, str]:
 
 def _prefix(collection: str) -> str:
     """The prefix of the ids of what is made at a path: that of the example of its answer."""
-    made = (row for row in OPERATIONS if (row.path, row.method) == (collection, "post") and row.example is not None)
+    made = (row for row in OPERATIONS if (row.path, row.method, row.status) == (collection, "post", _CREATED))
     return next((_prefix_of(_plain(row.example)["data"]["id"]) for row in made), "")
 
 

@@ -313,3 +313,20 @@ async def test_where_no_backend_keeps_anything_the_field_is_theirs_to_refuse() -
     providers = {"up": {"type": "anthropic", "base_url": "http://provider.invalid/v1", "api_key": "pk"}}
     parts = Parts(providers=providers)
     assert names(await about(parts, RESPONSES, backend=None, method="POST")) == ["one", "two"]
+
+
+async def test_why_nobody_may_be_asked_is_known_afterwards() -> None:
+    only = [{"backend": "one", "when": {"stream": True}}]
+    parts = Parts(models={"acme/chat": {**MODEL, "route": {"targets": only}}})
+    request = Request(CHAT)
+    linked = RouteResolve(answers, RouteResolveConfig(), parts.services)
+
+    async def decoded(scope: Scope, receive: Receive, send: Send) -> None:
+        called(exchange(request), model="acme/chat")
+        await linked(scope, receive, send)
+
+    with pytest.raises(GatewayError) as caught:
+        await request.through(identified(decoded, parts, None))
+    assert caught.value.code is Code.MODEL_UNAVAILABLE
+    assert (b"x-should-retry", b"false") in caught.value.response_headers()
+    assert list(exchange(request).skipped) == ["one"]

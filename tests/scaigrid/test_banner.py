@@ -23,6 +23,11 @@ def test_the_demo_says_where_what_and_for_whom() -> None:
     assert len(text.splitlines()) <= 10
 
 
+def test_every_dialect_and_the_reference_are_named() -> None:
+    words = banner(load_config(DEMO), DEMO).replace(",", " ").split()
+    assert {"/v1", "/oai/v1", "/anthropic", "/docs"} <= set(words)
+
+
 def test_no_key_is_shown() -> None:
     assert "sgk_" not in banner(load_config(DEMO), DEMO)
 

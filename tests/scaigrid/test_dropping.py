@@ -10,8 +10,10 @@ from adapters import ADAPTERS
 from scaigrid.adapter import Outgoing, Target
 from scaigrid.call import Call
 from scaigrid.dialects import DIALECTS
-from scaigrid.dropping import encoded
+from scaigrid.dropping import asked_of, encoded
 from scaigrid.errors import Code, GatewayError
+from tests.harness.services import MODEL, Parts
+from tests.scaigrid.calls import opened
 
 TARGET = Target(type="anthropic", base_url="https://x.invalid/v1", model="claude-sonnet-4-5", headers=())
 TOOL = {"type": "function", "function": {"name": "look"}}
@@ -113,3 +115,13 @@ def test_other_faults_are_not_touched() -> None:
     with pytest.raises(GatewayError) as caught:
         sent(call(max_tokens=None))
     assert caught.value.code is Code.VALIDATION_ERROR
+
+
+def test_a_backend_is_asked_with_the_bound_and_the_prompt_that_the_gateway_has_for_it() -> None:
+    parts = Parts(models={"acme/chat": {**MODEL, "system_prompt": "Be brief."}})
+    exchange, (backend, *_) = opened(parts), parts.snapshot.backends
+    exchange.output_bound = 77
+    assert exchange.call is not None
+    made, dropped = asked_of(exchange, exchange.call, parts.model, backend)
+    said = json.loads(made.body or b"")
+    assert (77 in said.values(), said["messages"][0]["content"], dropped) == (True, "Be brief.", frozenset())

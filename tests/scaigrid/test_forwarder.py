@@ -16,6 +16,7 @@ from scaigrid.config.snapshot import Backend
 from scaigrid.errors import Code, GatewayError, let_go
 from scaigrid.forwarder import Forwarder
 from scaigrid.gates import Gates
+from scaigrid.sending import Sending
 from scaigrid.upstream.port import UpstreamFailure, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
 from tests.harness import behaviours
 from tests.harness.behaviours import compact, openai_error
@@ -485,16 +486,18 @@ async def test_nothing_of_a_call_waits_for_the_collector(end: str, monkeypatch: 
     """It comes seldom to a worker, and what a call leaves behind holds its body."""
     made: list[weakref.ref[object]] = []
 
-    def watched(kind: type[Any]) -> Callable[..., Any]:
-        def make(*given: Any, **more: Any) -> Any:
-            one = kind(*given, **more)
-            made.append(weakref.ref(one))
-            return one
+    class Watched(Sending):
+        def __init__(self, *given: Any, **more: Any) -> None:
+            super().__init__(*given, **more)
+            made.append(weakref.ref(self))
 
-        return make
+    class Asking(forwarder._Asking):  # pyright: ignore[reportPrivateUsage]  # the ring was in it
+        def __init__(self, *given: Any, **more: Any) -> None:
+            super().__init__(*given, **more)
+            made.append(weakref.ref(self))
 
-    for kind in (forwarder._Asking, forwarder.Sending):
-        monkeypatch.setattr(forwarder, kind.__name__, watched(kind))
+    monkeypatch.setattr(forwarder, "Sending", Watched)
+    monkeypatch.setattr(forwarder, "_Asking", Asking)
     scene = ENDS[end]()
     gc.disable()
     try:

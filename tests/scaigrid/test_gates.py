@@ -204,6 +204,22 @@ def test_a_larger_cap_takes_effect_at_once_and_a_smaller_one_as_calls_end() -> N
     played(story, concurrency=1, queue=2)
 
 
+@pytest.mark.parametrize(("cap", "inside"), [(2, [0, 1]), (None, [0, 1, 2])])
+def test_a_reload_that_makes_room_lets_those_in_who_wait_though_nobody_comes_or_leaves(
+    cap: int | None, inside: list[int]
+) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.come(3)
+        scene.gates.keep([capped(cap, queue=2)])
+        await scene.turn()
+        assert scene.inside == inside
+        for number in inside:
+            await scene.leave(number)
+        assert scene.waiting == 0
+
+    played(story, concurrency=1, queue=2)
+
+
 def test_a_backend_without_a_cap_has_no_gate() -> None:
     async def story(scene: Scene) -> None:
         scene.backend = capped(None)

@@ -33,9 +33,7 @@ class Story:
     def begin(self) -> None:
         self.health.began(self.backend, self.now)
 
-    def end(
-        self, code: Code | None = None, *, retry_after: int | None = None, started: float | None = None
-    ) -> None:
+    def end(self, code: Code | None = None, *, retry_after: int | None = None, started: float | None = None) -> None:
         error = None if code is None else GatewayError(code, retry_after=retry_after)
         self.health.ended(self.backend, error, self.now, started=started)
 

@@ -119,3 +119,58 @@ async def test_a_backend_that_rests_is_left_out_with_the_reason() -> None:
         assert (told.rank, told.health) == (None, "unavailable")
         assert told.reason is not None
     assert codes(found) == [Code.MODEL_UNAVAILABLE]
+
+
+def mixed(*kinds: str) -> Parts:
+    """A model with one backend of each of these types of provider, in that order."""
+    names = [f"b{number}" for number in range(len(kinds))]
+    targets = [{"backend": name, "priority": place} for place, name in enumerate(names)]
+    return Parts(
+        providers={
+            name: {"type": kind, "base_url": "http://b.invalid/v1", "api_key": "k"}
+            for name, kind in zip(names, kinds, strict=True)
+        },
+        backends={name: {"provider": name, "model": "m"} for name in names},
+        models={"acme/chat": {**MODEL, "route": {"targets": targets}}},
+    )
+
+
+async def test_a_backend_that_has_no_word_for_the_call_is_gone_past() -> None:
+    body = {"model": "acme/chat", "messages": [{"role": "user", "content": "Hi"}], "n": 2}
+    parts = mixed("anthropic", "openai")
+    found = await pretended(parts.services, asking(parts, body=body))
+    assert found.refusals == []
+    assert found.route is not None
+    assert [(one.backend.name, one.rank) for one in found.route.targets] == [("b1", 1), ("b0", None)]
+    assert "n has no counterpart" in str(found.route.targets[1].reason)
+
+
+async def test_a_call_that_no_backend_has_words_for_is_refused_as_it_would_be() -> None:
+    body = {"model": "acme/chat", "messages": [{"role": "user", "content": "Hi"}], "n": 2}
+    parts = mixed("anthropic", "anthropic")
+    found = await pretended(parts.services, asking(parts, body=body))
+    assert [(error.code, [one.field for one in error.details]) for error in found.refusals] == [
+        (Code.UNSUPPORTED_BY_MODEL, ["n"])
+    ]
+
+
+@pytest.mark.parametrize(("said", "refusals"), [("deny", [Code.STORE_UNAVAILABLE]), ("allow", [])])
+async def test_while_the_counters_are_away_it_is_as_each_limit_says(
+    said: str, refusals: list[Code], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = Parts(users={"ann": {"limits": {"requests_per_minute": 2}}})
+    principal = msgspec.structs.replace(
+        parts.principal,
+        windows=tuple(
+            Take(msgspec.structs.replace(take.bucket, on_store_failure=said), take.amount)
+            for take in parts.principal.windows
+        ),
+    )
+
+    async def away(_: object) -> None:
+        raise GatewayError(Code.STORE_UNAVAILABLE)
+
+    monkeypatch.setattr(parts.limiter, "spent", away)
+    found = await pretended(parts.services, asking(parts, principal=principal))
+    assert codes(found) == refusals
+    assert {one.used for one in found.asked} == {None}

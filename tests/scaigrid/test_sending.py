@@ -745,3 +745,25 @@ async def test_what_a_provider_bills_beyond_its_bound_is_counted_by_backend() ->
     (row,) = scene.parts.kept.usage
     assert (row.cost, row.overrun) == (SERVED, 1)
     assert scene.parts.metrics.value("scaigrid_overruns_total", backend_id=row.backend_id) == 1
+
+
+CALLED_WITH = b"sk-a-key-of-the-gateway"
+
+
+def echoing(*plans: Planned, **more: Any) -> Scene:
+    return with_backend(Scene(*plans, **more), credentials=(CALLED_WITH,))
+
+
+async def test_a_plain_answer_that_tells_our_key_is_left_for_the_next_backend() -> None:
+    told = PLAIN[:-1] + b',"debug":{"authorization":"Bearer ' + CALLED_WITH + b'"}}'
+    scene = echoing(Planned(told), plain())
+    assert await scene.run() is None
+    assert scene.asked == "ab"
+    assert CALLED_WITH not in scene.request.body
+
+
+async def test_a_stream_that_tells_our_key_ends_there() -> None:
+    for told in (b": called with " + CALLED_WITH + b"\n\n", STREAM[1].replace(b"Hel", CALLED_WITH)):
+        scene = echoing(streamed(STREAM[0], STREAM[1], told, *STREAM[2:]), asked={"stream": True})
+        assert await scene.code() is Code.UPSTREAM_SHAPE_MISMATCH
+        assert CALLED_WITH not in scene.request.body

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import pickle
+import signal
 import socket
 import sqlite3
 from collections.abc import Iterator
@@ -36,10 +38,12 @@ from tests.harness.services import Written
 
 
 @pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Whoever serves in this process here points its log at standard output."""
+def as_before() -> Iterator[None]:
+    """Whoever serves in this process here points its log at standard output, and hears SIGTERM."""
+    told = signal.getsignal(signal.SIGTERM)
     with logging_to(Written()):
         yield
+    signal.signal(signal.SIGTERM, told)
 
 
 @pytest.fixture
@@ -73,6 +77,23 @@ def test_the_database_is_up_to_date_and_the_directory_is_owned_before_a_worker_r
     monkeypatch.setattr(subject, "_run", run)
     serve(file, Overrides())
     DataDirLock(tmp_path / "data", SystemClock()).acquire()
+
+
+def test_whoever_is_told_to_stop_while_it_starts_stops_and_lets_go_of_the_directory(
+    file: Path, tmp_path: Path, ran: list[Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the first process of a container it would not hear it, were the system's own handler there."""
+
+    def told(config: Config, path: Path) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(subject, "_migrate", told)
+    with pytest.raises(SystemExit) as caught:
+        serve(file, Overrides())
+    assert (caught.value.code, ran) == (0, [])
+    lock = DataDirLock(tmp_path / "data", SystemClock())
+    lock.acquire()
+    lock.release()
 
 
 def test_a_port_that_is_taken_is_refused_although_the_server_shares_ports(file: Path, ran: list[Config]) -> None:

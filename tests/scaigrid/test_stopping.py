@@ -6,6 +6,7 @@ import signal
 from collections.abc import Awaitable, Callable
 
 import pytest
+from structlog.testing import capture_logs
 
 from scaigrid import stopping as subject
 from scaigrid.errors import Code, GatewayError
@@ -135,9 +136,11 @@ async def test_what_cannot_be_closed_does_not_hold_the_end(closing: Closing) -> 
     async def close() -> None:
         raise OSError("the disk is gone")
 
-    Stopping(Live(), NEVER, close).cut()
-    await becomes(lambda: closing.exits, "it ends")
+    with capture_logs() as lines:
+        Stopping(Live(), NEVER, close).cut()
+        await becomes(lambda: closing.exits, "it ends")
     assert closing.exits == [0]
+    assert [line["event"] for line in lines] == ["worker_not_closed"]
 
 
 def test_being_told_once_more_when_the_loop_has_ended_is_no_failure() -> None:

@@ -163,9 +163,9 @@ def test_a_planted_secret_is_found_in_no_output(running: Running) -> None:
         store.go_on()
         eventually(lambda: client.get("/v1/tenants", headers=root).status_code == 200, "the database is back")
     _commands(gateway, environment, outputs)
-    for path in gateway.data.rglob("*"):
-        if path.is_file():
-            outputs.add(f"the file {path.name}", path.read_bytes().decode("latin-1"))
+    for file in gateway.data.rglob("*"):
+        if file.is_file():
+            outputs.add(f"the file {file.name}", file.read_bytes().decode("latin-1"))
     _database(server, database, outputs)
     outputs.add("the store's keys", " ".join(store.keys()))
     assert gateway.stop() == 0

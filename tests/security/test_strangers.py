@@ -166,7 +166,7 @@ def aimed(value: Any, town: Town) -> Any:
     if isinstance(value, dict):
         return {key: aimed(one, town) for key, one in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
-        return [aimed(one, town) for one in cast("list[Any]", value)]
+        return [aimed(value[place], town) for place in range(len(value))]  # pyright: ignore[reportUnknownArgumentType]  # JSON
     if isinstance(value, str) and (found := _ID.fullmatch(value)) is not None:
         return town.ids.get(found[1], value)
     return MODEL if value in {"acme/chat", "openai/gpt-4o"} else value

@@ -12,7 +12,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.harness.behaviours import EVENTS, answer, openai_error, openai_frames, raw, stream
+from tests.harness.behaviours import EVENTS, answer, completion, openai_error, openai_frames, raw, stream
 from tests.harness.eventually import PATIENCE
 from tests.harness.gateway import Gateway
 from tests.harness.lanes import UNLIMITED, chat, secret
@@ -88,6 +88,22 @@ def streams(endpoint: Endpoint) -> dict[str, Behaviour]:
         "a page at once": stream(page(endpoint)),
         "no HTTP": raw(page(endpoint)),
         "a page as a stream": answer(page(endpoint), headers=EVENTS),
+        "ahead of a frame": stream(*first, words.encode() + b"\n" + openai_frames("rains.")[1]),
+        "a field with nearly a name": stream(*first, b"database: " + words.encode() + b"\n\n"),
+    }
+
+
+def answers() -> dict[str, Behaviour]:
+    """Answers that are sound, and hold our key: what else they hold is the caller's."""
+    first, frames = openai_frames("It ")[:2], openai_frames("rains.")
+    debug = json.dumps({**completion("It rains."), "debug": f"Bearer {KEY}"}).encode()
+    return {
+        "a member": answer(debug),
+        "the text": answer(completion(f"Bearer {KEY}")),
+        "a comment": stream(*first, f": Bearer {KEY}\n\n".encode(), *frames[1:]),
+        "the name of an event": stream(*first, f"event: Bearer {KEY}\n".encode() + frames[1], *frames[2:]),
+        "a member of a frame": stream(*first, frames[1].replace(b'{"', b'{"debug":"' + KEY.encode() + b'","', 1)),
+        "the text of a frame": stream(*first, *openai_frames(f"Bearer {KEY}")[1:]),
     }
 
 
@@ -134,6 +150,18 @@ def test_nothing_that_it_says_in_the_middle_of_a_stream_is_passed_on(
         got = asked(gateway, dialect, streamed=True)
         if found := echoed(got, provider, sentence=form == "an error frame"):
             wrong.append(f"{form}: {found} in {got.status_code} {got.text[-300:]}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_no_answer_has_our_key_in_it(endpoint: tuple[Gateway, Endpoint], dialect: str) -> None:
+    gateway, provider = endpoint
+    wrong: list[str] = []
+    for form, behaviour in answers().items():
+        provider.always(behaviour)
+        got = asked(gateway, dialect, streamed=form not in ("a member", "the text"))
+        if KEY in f"{got.headers} {got.text}":
+            wrong.append(f"{form}: {got.status_code} {got.text[-300:]}")
     assert wrong == []
 
 

@@ -202,8 +202,11 @@ class Routes(Collection[RouteGiven, RouteItem]):
         for reason in FALLBACK_REASONS:
             named = getattr(given.fallbacks, reason)
             if named is not None and named != getattr(known, reason, None):
-                # Raises MODEL_NOT_FOUND, also for what the caller may not know of.
-                sight(view).model(named)
+                try:
+                    sight(view).model(named)
+                except GatewayError:
+                    # Also what the caller may not know of.
+                    raise missing("model", f"fallbacks.{reason}") from None
         if not everywhere(view, "routing:manage"):
             _check_own(view, model)
             for place, target in _new_targets(route, there):

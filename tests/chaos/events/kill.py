@@ -89,7 +89,7 @@ def _killed(running: Fleet, kills: int) -> Killed:
             ends = sorted(one.began + one.seconds for one in tuple(crowd.answers)[before:] if one.served)
             gaps += [later - sooner for sooner, later in zip([dies, *ends], ends, strict=False)]
             gateway.start()
-            eventually(lambda port=gateway.port: port in running.balancer.ready, "it is found again")
+            running.finds(gateway.port)
             crowd.comes_to(crowd.served + 40)
         answers = crowd.stop()
     broken = [one for one in answers if not one.served]

@@ -77,7 +77,7 @@ def show(room: Room) -> Found:
             applied.append(_applied(gateway, config, f"new{number}"))
             wrong = {**config, "users": {**config["users"], "wrong": {"tenant": f"nobody{number}"}}}
             _save(gateway, wrong)
-            eventually(lambda wanted=number + 1: len(_refusals(gateway)) >= wanted, "the wrong file is told")
+            _told(gateway, number + 1)
         answers = crowd.stop()
         told = _refusals(gateway)
         counted = sum(gateway.metrics().value(_METRIC, outcome=outcome) for outcome in ("invalid", "refused", "failed"))
@@ -117,6 +117,10 @@ def _save(gateway: Gateway, config: dict[str, Any]) -> None:
     draft = gateway.file.with_suffix(".draft")
     draft.write_text(json.dumps({**config, "server": server}, indent=1))
     draft.replace(gateway.file)
+
+
+def _told(gateway: Gateway, times: int) -> None:
+    eventually(lambda: len(_refusals(gateway)) >= times, "the wrong file is told")
 
 
 def _refusals(gateway: Gateway) -> list[dict[str, Any]]:

@@ -70,7 +70,7 @@ def _rolled(running: Fleet, rounds: int) -> Rolled:
                 gateway.terminate()
                 codes.append(gateway.wait(seconds=2 * PATIENCE))
                 gateway.start()
-                eventually(lambda port=gateway.port: port in running.balancer.ready, "it is found again")
+                running.finds(gateway.port)
                 crowd.comes_to(crowd.served + 30)
         answers = crowd.stop()
     seconds = _clock.monotonic() - began

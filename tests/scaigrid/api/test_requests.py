@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -146,6 +147,17 @@ async def test_a_timeline_of_an_earlier_request_does_not_stand_for_a_killed_one(
     plane.kept.records += [timeline(plane, "user_a"), row(plane, "user_a", 1, later=9, outcome="interrupted")]
     await plane.settle()
     assert (await plane.get(PATH, "user_a")).json["data"]["source"] == "usage"
+
+
+async def test_what_a_later_version_wrote_is_told_from_the_rows(plane: ControlPlane) -> None:
+    """While gateways of two versions run beside each other, words come that the older one does not know."""
+    written = timeline(plane, "user_a")
+    newer = msgspec.structs.replace(written, document=written.document.replace('"failover"', '"a_new_reason"'))
+    assert newer != written
+    plane.kept.records += [newer, row(plane, "user_a", 1)]
+    await plane.settle()
+    told = await plane.get(PATH, "user_a")
+    assert (told.status, told.json["data"]["source"]) == (200, "usage")
 
 
 async def test_a_name_of_a_backend_is_for_those_who_are_told_it(database_url: str) -> None:

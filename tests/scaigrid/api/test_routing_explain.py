@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from scaigrid.config import entities
+from scaigrid.config import entities, routing
 from scaigrid.errors import Code, GatewayError
 from scaigrid.ids import declared_id
 from tests.scaigrid.api.conftest import platform
@@ -19,6 +19,13 @@ SECTIONS: dict[str, Any] = {
         "acme/chat": model("one", "two", context_window=8_000, max_output_tokens=500),
         "acme/embed": model(modality="embedding"),
         "acme/hidden": model(access="granted"),
+        "acme/stood-in": entities.Model(
+            unpriced="free",
+            route=routing.Route(
+                targets=(routing.RouteTarget(backend="one"),),
+                fallbacks=routing.Fallbacks(context_too_long="acme/chat", content_refused="acme/hidden"),
+            ),
+        ),
     },
     "budgets": {"purse": entities.Budget(scope="tenant", of="a", period="monthly", request_limit=0)},
 }
@@ -92,6 +99,12 @@ async def test_what_a_caller_may_not_see_does_not_exist(plane: ControlPlane) -> 
             {"model": "there is no such model"},
         )
     assert (await ask(plane, "super", model="acme/hidden")).status == 200
+
+
+async def test_a_model_that_one_may_not_see_is_not_named_as_the_one_that_stands_in(plane: ControlPlane) -> None:
+    told = {name: (await ask(plane, name, model="acme/stood-in")).json["data"]["route"] for name in ("user_b", "super")}
+    assert told["user_b"]["fallbacks"] == {"context_too_long": "acme/chat", "content_refused": None}
+    assert told["super"]["fallbacks"] == {"context_too_long": "acme/chat", "content_refused": "acme/hidden"}
 
 
 async def test_a_body_is_judged_as_it_would_be_sent(plane: ControlPlane) -> None:

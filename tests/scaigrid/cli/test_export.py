@@ -72,3 +72,23 @@ def test_another_key_is_an_error_that_names_the_setting(scene: Scene) -> None:
     scene.path.write_text(json.dumps(changed))
     assert scene.run("export") == 1
     assert "database.previous_encryption_keys" in scene.err
+
+
+@pytest.mark.parametrize(
+    ("store", "told"),
+    [
+        ("valkey://:hush@127.0.0.1:6379", "But database.encryption_key, store.url: here as plain text"),
+        ("valkey://127.0.0.1:6379", "But database.encryption_key: here as plain text"),
+        ("valkey://:${STORE_PASSWORD}@127.0.0.1:6379", "But database.encryption_key: here as plain text"),
+    ],
+)
+def test_a_secret_that_stands_in_the_file_is_named_at_the_top(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, store: str, told: str
+) -> None:
+    monkeypatch.setenv("STORE_PASSWORD", "hush")
+    scene.apply(**ACME, store={"type": "valkey", "url": store})
+    assert scene.run("export") == 0
+    head = [line for line in scene.out.splitlines() if line.startswith("#")]
+    assert (told in head[-1], "hush" in "".join(head)) == (True, False)
+    assert scene.run("export", "--origin", "api") == 0
+    assert "plain text" not in scene.out

@@ -1,10 +1,11 @@
 """Colour where a person sees it, and nothing that a terminal would obey."""
 
-from io import StringIO
+import sys
+from io import BytesIO, StringIO, TextIOWrapper
 
 import pytest
 
-from scaigrid.cli.paint import Paint, harmless
+from scaigrid.cli.paint import Paint, harmless, say
 
 
 class Terminal(StringIO):
@@ -44,3 +45,15 @@ def test_an_option_may_say_no() -> None:
 )
 def test_what_a_terminal_would_obey_is_spelled_out(text: str, shown: str) -> None:
     assert harmless(text) == shown
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("ascii", b"caf\\xe9 \\u2192\n"), ("utf-8", "café →\n".encode())])
+def test_a_sign_that_a_terminal_has_not_is_escaped(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, shown: bytes
+) -> None:
+    written = BytesIO()
+    terminal = TextIOWrapper(written, encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    say(["café →"])
+    terminal.flush()
+    assert written.getvalue() == shown

@@ -1,6 +1,8 @@
 """`scaigrid serve`: why it does not serve is a sentence and an exit code."""
 
+import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,14 @@ from scaigrid.__main__ import main
 from scaigrid.app import Overrides
 from scaigrid.config.schema import Config
 from tests.harness.ports import free_port
+
+
+@pytest.fixture(autouse=True)
+def told_as_before() -> Iterator[None]:
+    """Whoever serves in this process here hears SIGTERM."""
+    told = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, told)
 
 
 @pytest.fixture

@@ -75,3 +75,9 @@ def test_what_there_is_not_is_said_in_one_line(gateway: Endpoint, capsys: pytest
 def test_no_key_is_taken_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["trace", "req_12345678", "--key", KEY])
+
+
+def test_a_key_is_no_id_of_a_request(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", KEY]) == 2
+    assert "give the id of a request" in (err := capsys.readouterr().err)
+    assert KEY not in err

@@ -29,6 +29,7 @@ def test_all_failures_are_listed() -> None:
         (routing.BackendDeadlines, {"idle": 0}),
         (routing.When, {"min_input_tokens": 0}),
         (routing.When, {"uses": ["magic"]}),
+        (routing.When, {"dialects": []}),
         (routing.Fallbacks, {"context_too_long": "not a slug"}),
         (routing.Route, {"targets": [{"backend": "b"}], "strategy": "best"}),
         (routing.Route, {"targets": [{"backend": "b"}], "failover_on": ["everything"]}),

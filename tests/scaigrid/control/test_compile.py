@@ -207,6 +207,31 @@ def test_a_backends_own_credential_goes_before_its_providers() -> None:
     assert "Bearer sk-provider" not in headers.values()
 
 
+def test_a_backend_knows_what_its_answers_may_not_hold_but_no_key_that_is_a_word() -> None:
+    provider = entities.Provider(type="custom", base_url="http://127.0.0.1:9/v1/", api_key=Secret("sk-of-the-provider"))
+    guarded = entities.Provider(
+        type="custom",
+        base_url="http://127.0.0.1:9/v1/",
+        headers={"X-Api-Token": Secret("a-token-of-some-length"), "x-org": Secret("the-name-of-an-organisation")},
+    )
+    backends = {
+        "one": entities.Backend(provider="up", model="m"),
+        "two": entities.Backend(provider="up", model="m", api_key=Secret("sk-of-the-backend")),
+        "local": entities.Backend(provider="local", model="m"),
+        "guarded": entities.Backend(provider="guarded", model="m"),
+    }
+    local = entities.Provider(type="custom", base_url="http://127.0.0.1:9/v1/", api_key=Secret("EMPTY"))
+    found = compiled(
+        providers={"up": provider, "local": local, "guarded": guarded}, backends=backends, models={}
+    ).backends
+    assert {one.name: one.credentials for one in found} == {
+        "one": (b"sk-of-the-provider",),
+        "two": (b"sk-of-the-backend", b"sk-of-the-provider"),
+        "local": (),
+        "guarded": (b"a-token-of-some-length",),
+    }
+
+
 def test_a_model_without_a_route_has_no_candidates() -> None:
     snapshot = compiled(models={"m": entities.Model(route=None, unpriced="free")})
     assert (snapshot.models["m"].route.tiers, snapshot.models["m"].backend_count) == ((), 0)

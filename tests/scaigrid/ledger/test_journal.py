@@ -207,11 +207,15 @@ def test_after_trouble_it_is_found_out_ahead_of_a_record_whether_one_can_be_kept
 def test_where_it_cannot_be_taken_back_what_was_found_out_goes_on_in_another_segment(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+
+    def refused(_fd: int, _length: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
     break_writes(monkeypatch, 0)
     with pytest.raises(GatewayError):
         journal.append(usage_row(0))
     monkeypatch.undo()
-    monkeypatch.setattr(os, "ftruncate", lambda _fd, _size: os.close(-1))
+    monkeypatch.setattr(os, "ftruncate", refused)
     with pytest.raises(GatewayError):
         journal.check()
     monkeypatch.undo()

@@ -101,6 +101,18 @@ async def test_a_server_that_does_not_greet_back_is_not_there(
     assert [line["event"] for line in logged] == ["store_lost", "store_found"]
 
 
+async def test_whatever_an_attempt_fails_by_it_is_made_again(server: Valkey, logged: list[Any]) -> None:
+    """A name that cannot be one, an answer of another shape: nobody else would ever connect again."""
+    async with hosted(server) as host:
+        host.refuses = UnicodeError("label too long")
+        async with asyncio.timeout(PATIENCE):
+            await host.link.tried()
+        assert host.link.reason == "UnicodeError while it was connected to"
+        host.refuses = None
+        await connected(host)
+    assert [line["event"] for line in logged] == ["store_lost", "store_found"]
+
+
 async def test_attempts_come_less_and_less_often(server: Valkey) -> None:
     server.stop()
     async with hosted(server) as host:

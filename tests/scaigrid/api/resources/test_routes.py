@@ -158,7 +158,7 @@ async def test_everything_that_a_route_says_is_kept_and_answered(plane: ControlP
     [
         ({"hedge": {}}, 422, ["hedge"]),
         ({"fallbacks": {"context_too_long": "acme/chat"}}, 422, ["fallbacks.context_too_long"]),
-        ({"fallbacks": {"context_too_long": "acme/none"}}, 404, ["model"]),
+        ({"fallbacks": {"context_too_long": "acme/none"}}, 404, ["fallbacks.context_too_long"]),
         ({"strategy": "best"}, 422, ["strategy"]),
         ({"failover_on": ["everything"]}, 422, ["failover_on[0]"]),
     ],
