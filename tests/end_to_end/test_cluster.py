@@ -48,7 +48,8 @@ def test_a_failover_and_a_slot_that_moves_are_followed_and_nothing_is_given_out_
     assert len(gateway.usage(admitted, serving=1)) == admitted, "what callers got is what the ledger has"
     # A call whose end the old server alone has heard of stays reserved until it could not have lasted longer
     eventually(lambda: spent(heir) == (admitted, REQUESTS - admitted), "the counters have it too")
-    assert REQUESTS - AT_ONCE <= admitted <= REQUESTS
+    # Each time that another server counts, those are at the most the calls that were under way
+    assert REQUESTS - 2 * AT_ONCE <= admitted <= REQUESTS
     eventually(lambda: ask(gateway).status_code == 429, "both workers are back, and nothing is left")
     found = [line["server"] for line in gateway.lines() if line["event"] == "store_found"]
     assert found[-1] == f"127.0.0.1:{heir.port}"
