@@ -13,15 +13,13 @@ from datetime import UTC, datetime
 
 from scaigrid.asgi import ASGIApp
 from scaigrid.config.snapshot import Fund, Model, opened
-from scaigrid.errors import Code, GatewayError
+from scaigrid.errors import NO_RETRY, Code, GatewayError
 from scaigrid.exchange import Exchange
 from scaigrid.limiter import LEASE_SECONDS, Bucket, Decision, Kind, Standing, Take
 from scaigrid.middleware import Services
 
 _LONGEST_RETRY = 60
 """Seconds. OpenAI's and Anthropic's SDKs wait as told up to a minute, and ignore a longer Retry-After altogether."""
-_NO_RETRY = (b"x-should-retry", b"false")
-"""For a refusal that stays one."""
 _AFTERWARDS = 120.0
 """Seconds beyond a model's total deadline for which a call's lease is held: it ends sooner, whoever is slow."""
 
@@ -185,7 +183,7 @@ def _refusal(exchange: Exchange, bucket: Bucket, decision: Decision, services: S
         message,
         retry_after=max(1, min(_LONGEST_RETRY, math.ceil(decision.retry_after))) if fits else None,
         level=bucket.level,
-        headers=() if fits else (_NO_RETRY,),
+        headers=() if fits else (NO_RETRY,),
     )
 
 

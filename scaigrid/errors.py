@@ -5,7 +5,7 @@ INTERNAL_ERROR with an id that finds the cause in the log; its text stays inside
 """
 
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -128,6 +128,10 @@ class Detail(msgspec.Struct, frozen=True):
     message: str
 
 
+NO_RETRY: Final = (b"x-should-retry", b"false")
+"""For a refusal that stays one: stops the OpenAI and Anthropic SDKs, which read it before the status."""
+
+
 class GatewayError(Exception):
     """A refusal or failure with a stable code; `message` and `details` are written for the client.
 
@@ -168,7 +172,7 @@ class GatewayError(Exception):
         if self.retry_after is not None:
             headers.append((b"retry-after", b"%d" % self.retry_after))
         if self.row.retry == "no" and (self.status in (409, 429) or self.status >= 500):
-            headers.append((b"x-should-retry", b"false"))
+            headers.append(NO_RETRY)
         if self.status == 401:
             headers.append((b"www-authenticate", b'Bearer realm="scaigrid"'))
         return headers

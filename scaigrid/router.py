@@ -26,7 +26,7 @@ import msgspec
 
 from scaigrid.config.routing import Strategy
 from scaigrid.config.snapshot import Backend, Candidate, Route
-from scaigrid.errors import Code, GatewayError
+from scaigrid.errors import NO_RETRY, Code, GatewayError
 from scaigrid.facts import Facts
 from scaigrid.health import Health, HealthStatus
 from scaigrid.types import Usage
@@ -170,7 +170,7 @@ def _standing(
         if not any(tiers):
             # The same request would hear the same.
             none = "No target of the model's route is for such a request."
-            return tiers, left_out, NobodyLeft(none, left_out, headers=((b"x-should-retry", b"false"),))
+            return tiers, left_out, NobodyLeft(none, left_out, headers=(NO_RETRY,))
         unable: dict[str, str] = {}
         able = _without(tiers, unable, lambda one: facts.unfit(one.backend))
         if any(able):

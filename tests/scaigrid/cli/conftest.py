@@ -1,7 +1,8 @@
-"""A configuration in a file, with a database of either kind that nobody has migrated."""
+"""What commands are about: a configuration in a file, with a database of either kind, or a gateway that answers."""
 
 import asyncio
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from scaigrid.control import documents as docs
 from scaigrid.control.vault import Vault
 from scaigrid.secrets import Secret
 from tests.harness.deployment import deployment, made
+from tests.harness.provider import Endpoint, Provider
+from tests.scaigrid.cli.gateway import KEY as CALLER
 
 KEY = "k" * 32
 
@@ -67,3 +70,19 @@ def scene(tmp_path: Path, empty_database_url: str, capsys: pytest.CaptureFixture
     made = Scene(tmp_path / "c.yaml", empty_database_url, capsys)
     made.write()
     return made
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Provider]:
+    """Where commands find the gateways of `gateway`."""
+    with Provider() as running:
+        yield running
+
+
+@pytest.fixture
+def gateway(server: Provider, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
+    """A gateway that the environment names, with a key."""
+    endpoint = server.at(f"/{request.node.originalname}")
+    monkeypatch.setenv("SCAIGRID_URL", endpoint.url)
+    monkeypatch.setenv("SCAIGRID_API_KEY", CALLER)
+    return endpoint

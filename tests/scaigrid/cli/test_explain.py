@@ -1,7 +1,6 @@
 """`scaigrid explain`: what it asks of the gateway, and what a person reads."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 
 from scaigrid.__main__ import main
 from scaigrid.api.operations.routing import ROWS
-from tests.harness.provider import Endpoint, Provider
+from tests.harness.provider import Endpoint
 from tests.scaigrid.cli.gateway import KEY, told
 
 EXAMPLE = next(row for row in ROWS if row.name == "explainRouting").example
@@ -22,20 +21,6 @@ REFUSAL: dict[str, Any] = {
     "level": "user",
     "details": [],
 }
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Provider]:
-    with Provider() as running:
-        yield running
-
-
-@pytest.fixture
-def gateway(server: Provider, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
-    endpoint = server.at(f"/{request.node.originalname}")
-    monkeypatch.setenv("SCAIGRID_URL", endpoint.url)
-    monkeypatch.setenv("SCAIGRID_API_KEY", KEY)
-    return endpoint
 
 
 def test_backends_and_limits_are_listed(gateway: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,6 @@
 """`scaigrid trace`: a request's steps for a person, and the answer as it is for programs."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -9,24 +8,10 @@ import pytest
 
 from scaigrid.__main__ import main
 from scaigrid.api.operations.requests import AREA
-from tests.harness.provider import Endpoint, Provider
+from tests.harness.provider import Endpoint
 from tests.scaigrid.cli.gateway import KEY, refusal, told
 
 TOLD: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(AREA.operations[0].example))["data"]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Provider]:
-    with Provider() as running:
-        yield running
-
-
-@pytest.fixture
-def gateway(server: Provider, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
-    endpoint = server.at(f"/{request.node.originalname}")
-    monkeypatch.setenv("SCAIGRID_URL", endpoint.url)
-    monkeypatch.setenv("SCAIGRID_API_KEY", KEY)
-    return endpoint
 
 
 def test_each_step_has_its_line_and_its_bar(gateway: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:
