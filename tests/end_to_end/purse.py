@@ -90,3 +90,14 @@ def spent(store: Valkey) -> tuple[int, int]:
     """What a store holds of the budget: spent, and reserved."""
     (key,) = [key for key in store.keys("*b:*") if "requests" in key]
     return int(store.command("HGET", key, "s")), int(store.command("HGET", key, "r"))
+
+
+def accounted(store: Valkey, admitted: int, *, changes: int) -> bool:
+    """Whether it holds all that was admitted for spent, and whether what it holds back of the rest can be explained.
+
+    A call whose end only an old server has heard of stays reserved until it could not have lasted longer, also where
+    the ledger has told of it by then: at each change of server, those are at the most the calls that were under way.
+    Nothing is given out while both together make the limit, so what is left over is never given out twice.
+    """
+    counted, reserved = spent(store)
+    return counted == admitted and admitted + reserved >= REQUESTS and reserved <= changes * AT_ONCE
