@@ -14,7 +14,7 @@ from litestar.types import Scope as LitestarScope
 from litestar.types import Send as LitestarSend
 
 from scaigrid.adapter import Adapter
-from scaigrid.api import faults, routes
+from scaigrid.api import Sources, faults, routes
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send
 from scaigrid.config.schema import Config
 from scaigrid.dialect import Dialect, Resource
@@ -35,7 +35,7 @@ def web(
 ) -> ASGIApp:
     """The application inside the edge links. `counted` puts the rate limit around the control plane."""
     services = runtime.services
-    api = routes(
+    sources = Sources(
         services,
         reader=LedgerReader(runtime.engine),
         timelines=Timelines(runtime.engine),
@@ -47,6 +47,7 @@ def web(
         upstreams=runtime.upstreams,
         signers=runtime.signers,
     )
+    api = routes(lambda: sources)
     control = [
         Router("/", route_handlers=list(api.governed), middleware=[counted]),  # type: ignore[list-item]  # ASGI is untyped at this seam
         *api.open,

@@ -1,5 +1,6 @@
 """What holds for every test: one event loop, no blocking call in it, and a word about the recordings at the end."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,12 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The one test that takes minutes begins first, so that it is not what all others have to wait for in the end."""
     items.sort(key=lambda item: "soak" not in item.nodeid)
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays: a collection that walks through all tests each time takes seconds of each minute."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -1,7 +1,7 @@
 """The control plane: Litestar controllers, one file a resource."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from litestar import Router
 from litestar.di import Provide
@@ -36,7 +36,7 @@ from scaigrid.ledger.timeline_reading import TimelineReader
 from scaigrid.middleware import Services
 from scaigrid.upstream.port import Upstream
 
-__all__ = ["Readiness", "Routes", "UsageReader", "routes"]
+__all__ = ["Readiness", "Routes", "Sources", "UsageReader", "routes"]
 
 
 class Routes(NamedTuple):
@@ -73,50 +73,66 @@ def declared() -> Routes:
     )
 
 
-def routes(
-    services: Services,
-    *,
-    reader: UsageReader,
-    timelines: TimelineReader,
-    audit_log: AuditReader,
-    ready: Readiness,
-    config: Config,
-    control: Control,
-    adapters: Mapping[str, Adapter],
-    upstreams: Mapping[str, Upstream],
-    signers: SignerSource,
-) -> Routes:
-    """Every route of the control plane, with what its handlers ask for."""
+class Sources:
+    """What the handlers of the control plane ask for, by the names that they ask by."""
+
+    def __init__(
+        self,
+        services: Services,
+        *,
+        reader: UsageReader,
+        timelines: TimelineReader,
+        audit_log: AuditReader,
+        ready: Readiness,
+        config: Config,
+        control: Control,
+        adapters: Mapping[str, Adapter],
+        upstreams: Mapping[str, Upstream],
+        signers: SignerSource,
+    ) -> None:
+        self.services = services
+        self.since = services.clock.monotonic()
+        self.reader = reader
+        self.requests = Requests(timelines, reader, services.current, config)
+        self.explaining = Explaining(config)
+        self.audit_log = audit_log
+        self.readiness = ready
+        self.config = config
+        self.control = control
+        self.adapters = adapters
+        self.upstreams = upstreams
+        self.signers = signers
+
+
+_GOVERNED: Final = (
+    "services",
+    "reader",
+    "requests",
+    "explaining",
+    "audit_log",
+    "control",
+    "adapters",
+    "upstreams",
+    "signers",
+)
+_OPEN: Final = ("since", "control", "services", "readiness", "config")
+
+
+def routes(sources: Callable[[], Sources]) -> Routes:
+    """Every route of the control plane, with what its handlers ask for: `sources` is asked at each request."""
     handlers = declared()
-    since = services.clock.monotonic()
-    requests = Requests(timelines, reader, services.current, config)
-    explaining = Explaining(config)
-    # Litestar copies a router and all that it holds, in depth. A function is not copied, and with it what it hands out.
-    governed = Router(
-        "/",
-        route_handlers=handlers.governed,
-        dependencies={
-            "services": Provide(lambda: services, sync_to_thread=False),
-            "reader": Provide(lambda: reader, sync_to_thread=False),
-            "requests": Provide(lambda: requests, sync_to_thread=False),
-            "explaining": Provide(lambda: explaining, sync_to_thread=False),
-            "audit_log": Provide(lambda: audit_log, sync_to_thread=False),
-            "control": Provide(lambda: control, sync_to_thread=False),
-            "adapters": Provide(lambda: adapters, sync_to_thread=False),
-            "upstreams": Provide(lambda: upstreams, sync_to_thread=False),
-            "signers": Provide(lambda: signers, sync_to_thread=False),
-        },
-    )
+
+    def provided(name: str) -> Provide:
+        # Litestar copies a router and all that it holds, in depth. A function is not copied, nor is what it hands out.
+        return Provide(lambda: getattr(sources(), name), sync_to_thread=False)
+
+    governed = Router("/", route_handlers=handlers.governed, dependencies={name: provided(name) for name in _GOVERNED})
     unlimited = Router(
         "/",
         route_handlers=handlers.open,
         dependencies={
-            "since": Provide(lambda: since, sync_to_thread=False),
-            "control": Provide(lambda: control, sync_to_thread=False),
-            "services": Provide(lambda: services, sync_to_thread=False),
-            "readiness": Provide(lambda: ready, sync_to_thread=False),
-            "config": Provide(lambda: config, sync_to_thread=False),
-            "openapi_text": Provide(lazily(services)),
+            **{name: provided(name) for name in _OPEN},
+            "openapi_text": Provide(lazily(lambda: sources().services.dialect_of)),
         },
     )
     return Routes(governed=[governed], open=[unlimited])

@@ -486,6 +486,7 @@ def store() -> Iterator[Valkey]:
 
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
+    """Asked for ahead of `start`: a gateway that stops without its database waits for it to the last."""
     made = databases.empty("postgres", tmp_path)
     yield made
     databases.drop(made)
@@ -506,7 +507,7 @@ def billed(url: str) -> int:
 
 
 def test_two_instances_of_two_workers_make_a_call_once(
-    provider: Provider, start: Start, store: Valkey, url: str
+    provider: Provider, store: Valkey, url: str, start: Start
 ) -> None:
     """And whoever comes while it runs joins it, wherever that is; whoever comes after it gets it from the database."""
     gate = Gate()
@@ -536,7 +537,7 @@ def asking(store: Valkey) -> set[str]:
 
 
 def test_a_key_is_free_again_when_the_worker_that_had_it_is_killed(
-    provider: Provider, start: Start, store: Valkey, url: str
+    provider: Provider, store: Valkey, url: str, start: Start
 ) -> None:
     gate = Gate()
     endpoint = provider.at("/killed-worker/v1").then(gated(gate, answer(completion())), answer(completion("Anew.")))
@@ -556,7 +557,7 @@ def test_a_key_is_free_again_when_the_worker_that_had_it_is_killed(
 
 
 def test_without_the_store_a_key_is_refused_and_a_call_without_one_is_not_its_business(
-    provider: Provider, start: Start, store: Valkey, url: str
+    provider: Provider, store: Valkey, url: str, start: Start
 ) -> None:
     endpoint = provider.at("/away/v1").always(answer(completion()))
     gateway = start(shared(endpoint, store, url))

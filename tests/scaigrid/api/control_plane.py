@@ -6,6 +6,8 @@ Requests are raw ASGI calls: nothing listens, and the whole answer is there when
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from functools import cache
 from typing import Any, Literal, Self, cast
 
 import msgspec
@@ -16,9 +18,9 @@ from middlewares.audit import Audit, AuditConfig
 from middlewares.errors import Errors, ErrorsConfig
 from middlewares.request_id import RequestId, RequestIdConfig
 from middlewares.tenancy import Tenancy, TenancyConfig
-from scaigrid.api import Routes, UsageReader, routes
+from scaigrid.api import Sources, UsageReader, routes
 from scaigrid.api.faults import surface
-from scaigrid.asgi import ASGIApp, Message
+from scaigrid.asgi import ASGIApp, Message, Receive, Scope, Send
 from scaigrid.config import entities, routing, schema
 from scaigrid.config.identity import Identity, Issuer
 from scaigrid.config.snapshot import Current, Principal, Snapshot
@@ -157,8 +159,23 @@ class Answer(msgspec.Struct, frozen=True):
         return {detail["field"]: detail["message"] for detail in self.json["error"].get("details", ())}
 
 
+_SOURCES: ContextVar[Sources] = ContextVar("sources")
+
+
+@cache
+def application() -> Litestar:
+    """Litestar takes a tenth of a second for all the routes, and so is made once, for whoever asks."""
+    api = routes(_SOURCES.get)
+    return Litestar(
+        route_handlers=[*api.governed, *api.open],
+        exception_handlers={Exception: surface},
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
 class ControlPlane:
-    """One application, and what it was made from."""
+    """One control plane, and what it was made from."""
 
     def __init__(
         self,
@@ -193,7 +210,7 @@ class ControlPlane:
         self.vault = Vault([Secret("the key of a test, long enough for it")])
         self.store = ControlStore(self.engine, Codec(self.vault), self.clock)
         self.control = Control(self.store, self._compiled, self.services.current, self.clock, self._adopt)
-        self.routes: Routes = routes(
+        self.sources = Sources(
             self.services,
             reader=reader or Empty(),
             timelines=Timelines(self.engine),
@@ -205,13 +222,15 @@ class ControlPlane:
             upstreams=self.upstreams,
             signers=self.signers,
         )
-        self.litestar = Litestar(
-            route_handlers=[*self.routes.governed, *self.routes.open],
-            exception_handlers={Exception: surface},
-            openapi_config=None,
-            logging_config=None,
-        )
-        self.serve(cast(ASGIApp, self.litestar))
+        self.serve(self.answering)
+
+    async def answering(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application by itself, with what this control plane was made from."""
+        told = _SOURCES.set(self.sources)
+        try:
+            await cast(ASGIApp, application())(scope, receive, send)
+        finally:
+            _SOURCES.reset(told)
 
     def serve(self, app: ASGIApp) -> None:
         """Has the edge links stand around `app` from now on."""

@@ -1,10 +1,10 @@
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from litestar import Litestar
 
 from scaigrid.api.handling import exchange_in
-from scaigrid.asgi import ASGIApp, Message
+from scaigrid.asgi import Message
 from scaigrid.config import entities
 from tests.scaigrid.api.control_plane import ControlPlane, config, declared
 
@@ -48,7 +48,7 @@ async def test_the_refusal_of_a_permission_speaks_the_dialect_of_the_path() -> N
 
 async def test_without_the_edge_links_there_is_no_answer() -> None:
     """An exchange that nobody opened is a mistake of the composition, never one of the caller."""
-    app = cast(ASGIApp, ControlPlane().litestar)
+    app = ControlPlane().answering
     scope: dict[str, Any] = {
         "type": "http",
         "method": "GET",

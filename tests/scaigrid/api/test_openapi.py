@@ -28,7 +28,7 @@ async def test_it_is_there_for_everybody() -> None:
 
 
 async def test_it_is_made_once() -> None:
-    text = lazily(ControlPlane().services)
+    text = lazily(lambda: ControlPlane().services.dialect_of)
     assert await text() is await text()
 
 

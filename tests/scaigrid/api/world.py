@@ -15,7 +15,7 @@ from litestar import Litestar
 
 from middlewares.intake import Intake, IntakeConfig
 from middlewares.route_resolve import RouteResolve, RouteResolveConfig
-from scaigrid.api import docs, examples
+from scaigrid.api import docs, examples, routes
 from scaigrid.api.operation import Operation
 from scaigrid.api.operations import OPERATIONS
 from scaigrid.api.permissions import asked, cell
@@ -363,7 +363,8 @@ async def world(url: str) -> AsyncGenerator[World]:
     await plane.open()
     calls = Intake(RouteResolve(_answering, RouteResolveConfig(), plane.services), IntakeConfig(), plane.services)
     paths = [path for dialect in DIALECTS for path in dialect.operations]
-    served = assemble(paths, calls, [*plane.routes.governed, *plane.routes.open], _lifespan)
+    api = routes(lambda: plane.sources)
+    served = assemble(paths, calls, [*api.governed, *api.open], _lifespan)
     plane.serve(Kept(served, calls, DIALECTS))
     made = World(plane)
     try:

@@ -16,7 +16,7 @@ from scaigrid.api.query import NoQuery
 from scaigrid.dialects import DIALECTS
 from scaigrid.errors import Code
 from tests.harness import databases
-from tests.scaigrid.api.control_plane import ControlPlane, config, model
+from tests.scaigrid.api.control_plane import ControlPlane, application, config, model
 
 PLAIN = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 MAKES = {"get": {200}, "post": {200, 201, 202, 204}, "put": {200, 201, 204}, "patch": {200}, "delete": {200, 204}}
@@ -41,7 +41,7 @@ def served() -> set[tuple[str, str]]:
     found |= {
         (method, path) for dialect in DIALECTS for path in dialect.resources for method in dialect.resources[path]
     }
-    for route in ControlPlane().litestar.routes:
+    for route in application().routes:
         assert isinstance(route, HTTPRoute)
         path = "/" + "/".join(
             part if isinstance(part, str) else f"{{{part.name.rstrip('_')}}}" for part in route.path_components
