@@ -144,8 +144,13 @@ class Facts:
         return None
 
     def _reaches(self, tokens: int, backend: Backend) -> bool:
-        """Whether the input has so many tokens. Hardly one is shorter than a byte, so small requests need no count."""
-        return self._at_most >= tokens and self.tokens(backend) >= tokens
+        """Whether the input has so many tokens. Hardly one is shorter than a byte, so small requests need no count.
+
+        But an image may be an address, and counts for more than that has bytes.
+        """
+        if self._at_most < tokens and not self._model.max_image_tokens:
+            return False
+        return self.tokens(backend) >= tokens
 
     @property
     def _at_most(self) -> int:

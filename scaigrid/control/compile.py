@@ -171,19 +171,28 @@ def _asks_facts(candidate: Candidate) -> bool:
 def _called_with(provider: docs.Provider, backend: docs.Backend) -> Iterable[str]:
     """Whatever else headers say, an answer may say too: the name of an organisation, of a feature."""
     yield from (key.reveal() for key in (backend.api_key, provider.api_key) if key is not None)
-    yield from (value.reveal() for name, value in provider.headers.items() if _SECRET.search(name.lower()))
+    for name, value in provider.headers.items():
+        if _SECRET.search(name.lower()):
+            yield from _of_header(name, value.reveal())
 
 
 def _secrets(state: State) -> Iterable[str]:
     for _, provider in state.documents(docs.Provider):
         if provider.api_key is not None:
             yield provider.api_key.reveal()
-        yield from (text for value in provider.headers.values() if len(text := value.reveal()) >= _TELLING)
+        for name, value in provider.headers.items():
+            yield from (text for text in _of_header(name, value.reveal()) if len(text) >= _TELLING)
         for value in provider.credentials.values():
             yield from _pieces(value.reveal())
     for _, backend in state.documents(docs.Backend):
         if backend.api_key is not None:
             yield backend.api_key.reveal()
+
+
+def _of_header(name: str, text: str) -> Sequence[str]:
+    """What of a header would be told: a credential without the word before it (`Bearer`)."""
+    told = [piece for piece in text.split() if len(piece) >= _TELLING] if _SECRET.search(name.lower()) else []
+    return told or (text,)
 
 
 def _pieces(text: str) -> Iterable[str]:

@@ -4,6 +4,7 @@ One server, one that sentinels know (https://valkey.io/topics/sentinel/), or the
 (https://valkey.io/topics/cluster-spec/).
 """
 
+import re
 from collections.abc import Iterable
 from typing import Final, TypeAlias
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -20,7 +21,10 @@ _ASKED: Final = frozenset({"sentinel_user", "sentinel_password"})
 _FORMS: Final = "valkey://[[user]:password@]host[:6379][/database], the same with valkeys:// for TLS, or unix:///path"
 _SENTINEL_FORM: Final = "valkey+sentinel://[[user]:password@]host[:26379][,host...]/NAME[/database]"
 _CLUSTER_FORM: Final = "valkey+cluster://[[user]:password@]host[:6379][,host...]"
+_ANY_FORM: Final = f"{_FORMS}, {_SENTINEL_FORM} or {_CLUSTER_FORM}"
 _NUMBER: Final = "the path is the number of a database: /0"
+_UNWRITTEN: Final = re.compile(r"[^@]*://[^@]*[/?#][^@]*@", re.DOTALL)
+"""A password with a sign in it that means something else in a URL."""
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +98,15 @@ def read_address(url: str) -> Place:
     The first four with `+sentinel` or `+cluster` have several hosts. User and password may be percent-encoded. Raises
     ValueError, with nothing of the URL in its text.
     """
+    try:
+        return _place(url)
+    except ValueError as error:
+        if _UNWRITTEN.match(url):
+            raise ValueError(f"{error}; each of / ? # @ in a password as its code (%2F %3F %23 %40)") from None
+        raise
+
+
+def _place(url: str) -> Place:
     scheme, _, kind = url.partition("://")[0].partition("+")
     if kind == "sentinel":
         return _sentinels(url, scheme)
@@ -103,19 +116,23 @@ def read_address(url: str) -> Place:
 
 
 def _server(url: str) -> Address:
+    known = url.partition("://")[0] in _PLAIN | _SECURE and "," not in url
+    form = _FORMS if known else _ANY_FORM
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValueError(f"must be {_FORMS}") from None
+        raise ValueError(f"must be {form}") from None
     if parts.scheme == "unix":
         if parts.netloc or not parts.path or parts.query:
             raise ValueError("must be unix:///path, with three strokes")
         return Address(path=unquote(parts.path))
-    if parts.scheme not in _PLAIN | _SECURE or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(f"must be {_FORMS}")
+    host = parts.hostname
+    # Several hosts are those of sentinels, or of a cluster.
+    if parts.scheme not in _PLAIN | _SECURE or not host or "," in host or parts.query or parts.fragment:
+        raise ValueError(f"must be {form}")
     return Address(
-        host=unquote(parts.hostname),
+        host=unquote(host),
         port=_PORT if port is None else port,
         secure=parts.scheme in _SECURE,
         username=unquote(parts.username) if parts.username else None,

@@ -226,6 +226,14 @@ def test_an_answer_that_the_gateway_bounds_by_itself_has_to_fit_too() -> None:
     assert facts(parts).unfit(one(parts)) is not None
 
 
+def test_an_image_that_is_an_address_counts_as_much_as_one_that_is_sent() -> None:
+    parts = parts_of(model={"max_image_tokens": 1_500}, context_window=1_400)
+    found = facts(parts, **said({"type": "image_url", "image_url": {"url": "https://images.invalid/a.png"}}))
+    assert found.mismatch(When(min_input_tokens=1_000), one(parts)) is None
+    assert found.mismatch(When(max_input_tokens=1_000), one(parts)) is not None
+    assert found.unfit(one(parts)) is not None
+
+
 def test_facts_are_worked_out_for_routes_that_ask_for_them_alone() -> None:
     for parts, wanted in ((parts_of(), False), (parts_of(lacks=["tools"]), True), (parts_of(context_window=9), True)):
         assert (facts_of(asked(parts), parts.model) is not None) is wanted

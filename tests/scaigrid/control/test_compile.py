@@ -214,22 +214,30 @@ def test_a_backend_knows_what_its_answers_may_not_hold_but_no_key_that_is_a_word
         base_url="http://127.0.0.1:9/v1/",
         headers={"X-Api-Token": Secret("a-token-of-some-length"), "x-org": Secret("the-name-of-an-organisation")},
     )
+    bearer = entities.Provider(
+        type="custom",
+        base_url="http://127.0.0.1:9/v1/",
+        headers={"Authorization": Secret("Bearer sk-of-the-third-provider")},
+    )
     backends = {
         "one": entities.Backend(provider="up", model="m"),
         "two": entities.Backend(provider="up", model="m", api_key=Secret("sk-of-the-backend")),
         "local": entities.Backend(provider="local", model="m"),
         "guarded": entities.Backend(provider="guarded", model="m"),
+        "bearer": entities.Backend(provider="bearer", model="m"),
     }
     local = entities.Provider(type="custom", base_url="http://127.0.0.1:9/v1/", api_key=Secret("EMPTY"))
-    found = compiled(
-        providers={"up": provider, "local": local, "guarded": guarded}, backends=backends, models={}
-    ).backends
-    assert {one.name: one.credentials for one in found} == {
+    providers = {"up": provider, "local": local, "guarded": guarded, "bearer": bearer}
+    snapshot = compiled(providers=providers, backends=backends, models={})
+    assert {one.name: one.credentials for one in snapshot.backends} == {
         "one": (b"sk-of-the-provider",),
         "two": (b"sk-of-the-backend", b"sk-of-the-provider"),
         "local": (),
         "guarded": (b"a-token-of-some-length",),
+        # Whoever tells it does so without the word before it.
+        "bearer": (b"sk-of-the-third-provider",),
     }
+    assert "sk-of-the-third-provider" in snapshot.secrets
 
 
 def test_a_model_without_a_route_has_no_candidates() -> None:

@@ -107,6 +107,20 @@ def test_a_log_shows_where_it_is_and_not_who_we_are(url: str, shown: str) -> Non
     assert "secret" not in repr(read_address(url))
 
 
+@pytest.mark.parametrize("form", ["valkey://{}@host", "valkey+sentinel://{}@host/name", "valkey+cluster://{}@host"])
+@pytest.mark.parametrize("password", ["pa/secret", "pa#secret", "pa?secret"])
+def test_who_gives_a_password_as_it_is_hears_how_to_write_it(form: str, password: str) -> None:
+    with pytest.raises(ValueError, match="%2F %3F %23 %40") as caught:
+        read_address(form.format(f":{password}"))
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://host", "valkey+sentinels://host/name", "valkey://one,two"])
+def test_who_takes_another_form_hears_of_all_of_them(url: str) -> None:
+    with pytest.raises(ValueError, match=r"valkey://.*valkey\+sentinel://.*valkey\+cluster://"):
+        read_address(url)
+
+
 def test_a_sentinel_has_a_user_only_with_a_password() -> None:
     with pytest.raises(ValueError, match="a sentinel_user has a sentinel_password"):
         read_address("valkey+sentinel://one/name?sentinel_user=sue")
