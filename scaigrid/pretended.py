@@ -12,18 +12,21 @@ import msgspec
 
 from scaigrid.admission import of_budget
 from scaigrid.call import Call
+from scaigrid.config.routing import FALLBACK_REASONS, FallbackReason
 from scaigrid.config.snapshot import Backend, Fund, Model, Principal
 from scaigrid.config.terms import HardAction
 from scaigrid.dropping import asked_of
 from scaigrid.errors import Code, GatewayError
-from scaigrid.exchange import Exchange, Reserved
+from scaigrid.exchange import Attempt, Exchange, Reserved
 from scaigrid.facts import facts_of, sticky_of
+from scaigrid.fallbacks import stand_in
 from scaigrid.limiter import Bucket, Take
 from scaigrid.middleware import Services
 from scaigrid.permitted import check_permission, keeper, permitted
 from scaigrid.reservation import reserve
 from scaigrid.router import Explanation, Target, explained
 from scaigrid.taking import take_budgets, take_limits
+from scaigrid.types import FREE
 
 T = TypeVar("T")
 
@@ -69,6 +72,19 @@ class Pretended(msgspec.Struct, kw_only=True):
     keeper: Backend | None = None
     """The one backend that keeps what the call refers to."""
     route: Explanation | None = None
+    instead: "Sequence[StandIn]" = ()
+    """The models that stand in for its own. Which others these may name in turn, is not followed."""
+
+
+class StandIn(msgspec.Struct, frozen=True, kw_only=True):
+    """The model that a call would be put to if its own could not answer it."""
+
+    because: FallbackReason
+    """What its own would say."""
+    model: str
+    """The slug, as the route names it."""
+    found: Pretended
+    """What would become of the call there. With a refusal it is not asked, and the caller told what its own said."""
 
 
 async def pretended(services: Services, asking: Asking) -> Pretended:
@@ -113,14 +129,18 @@ async def pretended(services: Services, asking: Asking) -> Pretended:
             _met(found, lambda: asked_of(exchange, call, asking.model, keeping))
         elif found.route.refusal is not None:
             found.refusals.append(found.route.refusal)
+        found.instead = await _stand_ins(asking, exchange, call, services)
     return found
 
 
-async def _admitted(found: Pretended, asking: Asking, exchange: Exchange, services: Services) -> None:
+async def _admitted(
+    found: Pretended, asking: Asking, exchange: Exchange, services: Services, *, other: Model | None = None
+) -> None:
+    """`other` stands in for the call's own model."""
     if asking.limits:
-        _met(found, lambda: take_limits(exchange))
+        _met(found, lambda: take_limits(exchange, other))
     if asking.budgets:
-        _met(found, lambda: take_budgets(exchange, exchange.started_at))
+        _met(found, lambda: take_budgets(exchange, exchange.started_at, other))
     try:
         found.asked = await _standing(exchange, services)
     except GatewayError as away:
@@ -190,6 +210,52 @@ def _sayable(
         else:
             rank += 1
             yield msgspec.structs.replace(target, rank=rank)
+
+
+# -- other models ----------------------------------------------------------------------------------------------------
+
+
+async def _stand_ins(asking: Asking, exchange: Exchange, call: Call, services: Services) -> list[StandIn]:
+    # By then a backend of its own model has been asked, so that the request itself is not counted again.
+    asked = Attempt(backend=asking.model.route.tiers[0][0].backend, started=exchange.started)
+    found: list[StandIn] = []
+    for because in FALLBACK_REASONS:
+        slug: str | None = getattr(asking.model.route.fallbacks, because, None)
+        if slug is None:
+            continue
+        other = exchange.snapshot.models.get(slug)
+        changed = msgspec.structs.replace(
+            exchange, model=other, takes=[], attempts=[asked], reserved=None, output_bound=None
+        )
+        instead = await _put_to(asking, changed, call, services, because)
+        found.append(StandIn(because=because, model=slug, found=instead))
+    return found
+
+
+async def _put_to(
+    asking: Asking, exchange: Exchange, call: Call, services: Services, because: FallbackReason
+) -> Pretended:
+    """What would become of the call at the model on the exchange, which stands in for its own."""
+    found = Pretended(call=call)
+    other = _met(found, lambda: _standing_in(exchange, asking.model, call, because))
+    if other is not None:
+        instead = msgspec.structs.replace(asking, model=other)
+        await _admitted(found, instead, exchange, services, other=other)
+        found.output_bound, found.reserved = exchange.output_bound, _reserved(exchange, call, other)
+        found.route = _routed(instead, exchange, call, services)
+        if found.route.refusal is not None:
+            found.refusals.append(found.route.refusal)
+    return found
+
+
+def _standing_in(exchange: Exchange, own: Model, call: Call, because: FallbackReason) -> Model:
+    """Raises what says why the call may not be put to the model on the exchange."""
+    if call.held is not None or call.operation in FREE:
+        raise GatewayError(Code.UNSUPPORTED_BY_MODEL, "Calls of this kind are put to no other model.")
+    other = permitted(exchange, call)
+    if stand_in(exchange, call, own, Code[because.upper()], {own.slug}) is None:
+        raise GatewayError(Code.UNSUPPORTED_BY_MODEL, f"The model's modality is {other.modality.value}.")
+    return other
 
 
 # -- limits and budgets ----------------------------------------------------------------------------------------------

@@ -9,7 +9,15 @@ from msgspec import UNSET, UnsetType
 from scaigrid.api.prices import ModelPrices, model_prices
 from scaigrid.api.request_timeline import RequestReservation, is_told_names
 from scaigrid.api.requirement import Requirement
-from scaigrid.config.routing import FALLBACK_REASONS, FailureClass, Fallbacks, Hedge, StickyBy, Strategy
+from scaigrid.config.routing import (
+    FALLBACK_REASONS,
+    FailureClass,
+    FallbackReason,
+    Fallbacks,
+    Hedge,
+    StickyBy,
+    Strategy,
+)
 from scaigrid.config.schema import Config
 from scaigrid.config.snapshot import Model, Principal, Route
 from scaigrid.config.terms import Deadlines, HardAction
@@ -17,7 +25,7 @@ from scaigrid.dialects.shapes import OPEN, AnswerShape
 from scaigrid.errors import Detail, GatewayError, Level
 from scaigrid.health import HealthStatus
 from scaigrid.limiter import Kind
-from scaigrid.pretended import Asked, Pretended, room
+from scaigrid.pretended import Asked, Pretended, StandIn, room
 from scaigrid.pricing import to_decimal
 from scaigrid.router import Target
 
@@ -83,6 +91,22 @@ class ExplainedRoute(AnswerShape, kw_only=True):
     """As far as you may see the models that they name."""
 
 
+class ExplainedStandIn(AnswerShape, kw_only=True):
+    """Another model, for what this one cannot answer."""
+
+    because: Annotated[FallbackReason, OPEN]
+    """What the provider would have to say: that the request is too long for this model, or refused by its filter."""
+    model: str
+    allowed: bool
+    """The call would be put to it."""
+    refusals: Sequence[ExplainedRefusal]
+    """Why it would not: every obstacle there is. The call is then answered what its own model said, and none of
+    these."""
+    reserved: RequestReservation | None
+    """The most that the call can use of it, at its own price; null where it may not be put to it, or nothing bounds
+    it."""
+
+
 class ExplainedLimit(AnswerShape, kw_only=True):
     """One limit or budget that the call would be held to. Decimal strings, in its own units."""
 
@@ -133,6 +157,9 @@ class RoutingExplanation(AnswerShape, kw_only=True):
     """The most that the call can use; null where nothing bounds it."""
     prices: ModelPrices | None
     """What the caller pays."""
+    stand_ins: Sequence[ExplainedStandIn]
+    """The models that `route.fallbacks` names, as far as you may see them. They may name others in turn: ask for
+    these."""
 
 
 class Viewer(msgspec.Struct, frozen=True):
@@ -166,7 +193,7 @@ def explanation(
     found: Pretended, model: Model, whose: Principal | None, path: str, viewer: Viewer
 ) -> RoutingExplanation:
     """What is told; of the dialect and the operation, what the request says, as far as it could be read."""
-    call, reserved = found.call, found.reserved
+    call = found.call
     refusals = [_refusal(error) for error in found.refusals]
     return RoutingExplanation(
         model=model.slug,
@@ -184,11 +211,26 @@ def explanation(
         kept_by=None if found.keeper is None else found.keeper.id,
         limits=[_limit(one, viewer) for one in found.asked],
         output_bound=found.output_bound,
-        reserved=None
-        if reserved is None
-        else RequestReservation(tokens=reserved.tokens, cost=to_decimal(reserved.cost)),
+        reserved=_reservation(found),
         prices=None if model.price is None else model_prices(model.price),
+        stand_ins=[_stand_in(one) for one in found.instead if one.model not in viewer.hidden],
     )
+
+
+def _stand_in(one: StandIn) -> ExplainedStandIn:
+    refusals = [_refusal(error) for error in one.found.refusals]
+    return ExplainedStandIn(
+        because=one.because,
+        model=one.model,
+        allowed=not refusals,
+        refusals=refusals,
+        reserved=_reservation(one.found),
+    )
+
+
+def _reservation(found: Pretended) -> RequestReservation | None:
+    most = found.reserved
+    return None if most is None else RequestReservation(tokens=most.tokens, cost=to_decimal(most.cost))
 
 
 def _refusal(error: GatewayError) -> ExplainedRefusal:

@@ -13,10 +13,12 @@ from scaigrid.dialects.shapes import OPEN, AnswerShape
 from scaigrid.errors import Code, Level
 from scaigrid.exchange import Because
 from scaigrid.ledger.records import Outcome, TimelineRow, UsageRow, UsageSource
+from scaigrid.ledger.rerate import usage_of
 from scaigrid.limiter import Kind
 from scaigrid.pricing import to_decimal
 from scaigrid.timeline import Held, Timeline, Tried
 from scaigrid.timestamps import iso
+from scaigrid.types import Usage
 
 
 class RequestLink(AnswerShape, kw_only=True):
@@ -34,7 +36,7 @@ class RequestBackend(AnswerShape, kw_only=True):
 
     backend_id: str
     backend: str | UnsetType = UNSET
-    """Its name, where callers are told it."""
+    """Its name, where callers are told it: as it was at the time; where usage rows alone know of it, as it is now."""
 
 
 class SkippedBackend(RequestBackend, kw_only=True):
@@ -115,6 +117,10 @@ class RequestTimeline(AnswerShape, kw_only=True):
     tenant_id: str
     user_id: str
     key_id: str | None
+    tenant: str | UnsetType = UNSET
+    """Its name, as it is now, where it is your own; likewise of the user and of the key."""
+    user: str | UnsetType = UNSET
+    key: str | UnsetType = UNSET
     dialect: str
     """In which the caller spoke."""
     surface: str | None
@@ -175,10 +181,11 @@ class Telling:
         self._costs = principal.may("accounting:view_all")
         self._names = is_told_names(principal, config)
         self._snapshot = snapshot
+        self._own = {one.id: one.name for one in (principal.tenant, principal.user, principal.key) if one is not None}
 
     def whole(self, row: TimelineRow, told: Timeline) -> RequestTimeline:
         """A timeline as it was kept."""
-        usage, reserved = told.usage, told.reserved
+        reserved = told.reserved
         return RequestTimeline(
             request_id=row.request_id,
             source="timeline",
@@ -187,6 +194,9 @@ class Telling:
             tenant_id=row.tenant_id,
             user_id=row.user_id,
             key_id=row.key_id,
+            tenant=self._own.get(row.tenant_id, UNSET),
+            user=self._own.get(row.user_id, UNSET),
+            key=self._own.get(row.key_id or "", UNSET),
             dialect=told.dialect,
             surface=told.surface,
             operation=told.operation,
@@ -216,15 +226,7 @@ class Telling:
             reserved=None
             if reserved is None
             else RequestReservation(tokens=reserved.tokens, cost=to_decimal(reserved.cost)),
-            tokens=None
-            if usage is None
-            else RequestTokens(
-                input=usage.total_input,
-                output=usage.total_output,
-                cached_input=usage.cache_read,
-                cache_write=usage.cache_write + usage.cache_write_1h,
-                reasoning=usage.reasoning,
-            ),
+            tokens=None if told.usage is None else _tokens(told.usage),
             usage_source=told.usage_source,
             cost=to_decimal(told.cost),
             overrun=to_decimal(told.overrun),
@@ -243,6 +245,9 @@ class Telling:
             tenant_id=last.tenant_id,
             user_id=last.user_id,
             key_id=last.key_id,
+            tenant=self._own.get(last.tenant_id, UNSET),
+            user=self._own.get(last.user_id, UNSET),
+            key=self._own.get(last.key_id or "", UNSET),
             dialect=last.dialect,
             surface=None,
             operation=last.operation,
@@ -267,7 +272,7 @@ class Telling:
             attempts=[self._of_row(row) for row in rows],
             limits=(),
             reserved=None,
-            tokens=None if served is None else _tokens(served),
+            tokens=None if served is None else _tokens(usage_of(served)),
             usage_source=last.usage_source,
             cost=to_decimal(sum(row.cost for row in rows)),
             overrun=to_decimal(sum(row.overrun for row in rows)),
@@ -349,14 +354,13 @@ def _hold(held: Held) -> RequestHold:
     )
 
 
-def _tokens(row: UsageRow) -> RequestTokens:
-    cache_write = row.tokens_cache_write + row.tokens_cache_write_1h
+def _tokens(usage: Usage) -> RequestTokens:
     return RequestTokens(
-        input=row.tokens_in + row.tokens_cache_read + cache_write + row.tokens_audio_in + row.tokens_image_in,
-        output=row.tokens_out + row.tokens_audio_out + row.tokens_image_out,
-        cached_input=row.tokens_cache_read,
-        cache_write=cache_write,
-        reasoning=row.tokens_reasoning,
+        input=usage.total_input,
+        output=usage.total_output,
+        cached_input=usage.cache_read,
+        cache_write=usage.cache_write + usage.cache_write_1h,
+        reasoning=usage.reasoning,
     )
 
 

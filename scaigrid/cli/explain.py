@@ -14,11 +14,18 @@ from scaigrid.secrets import masked
 
 _PATH = "/v1/routing/explain"
 _PERCENT = 100
+_BECAUSE = {"context_too_long": "is too long", "content_refused": "is refused for its content"}
+REFUSED = 3
+"""The exit code where the call would be refused; 1 and 2 say what they say everywhere."""
 
 
 def _arguments(parser: ArgumentParser) -> None:
     # No option may be shortened: `--key` would be taken for another one, and somebody would give a key there.
     parser.allow_abbrev = False
+    parser.epilog = (
+        f"exit code: 0 where the call would be made, {REFUSED} where it would be refused, 1 where the gateway did not "
+        "tell, 2 where the command line is wrong"
+    )
     parser.add_argument("model", help="the slug of the model")
     parser.add_argument("--key-id", metavar="ID", help="the API key that would be used, by its id; left out: yours")
     parser.add_argument("--dialect", choices=("native", "openai", "anthropic"), help="in which it would be made")
@@ -45,7 +52,7 @@ def _run(given: Namespace) -> int:
         print(json.dumps(told))
     else:
         say(_lines(told))
-    return 0
+    return 0 if told["refusal"] is None else REFUSED
 
 
 def _body(file: Path) -> Any:
@@ -66,8 +73,7 @@ def _lines(told: Any) -> Iterator[str]:
     else:
         yield f"A call of {named} would be refused."
         for one in told["refusals"]:
-            details = "".join(f" ({detail['field']}: {detail['message']})" for detail in one["details"])
-            yield harmless(f"  {one['status']} {one['code']}: {one['message']}{details}")
+            yield harmless(f"  {_refusal(one)}")
     route = told["route"]
     if route is not None:
         yield ""
@@ -79,10 +85,30 @@ def _lines(told: Any) -> Iterator[str]:
         yield "Limits and budgets:"
         heads = ("LEVEL", "OF", "ASKED", "LEFT", "LIMIT", "")
         yield from table(heads, [_limit(one) for one in told["limits"]])
+    instead = told.get("stand_ins")
+    if instead:
+        yield ""
+        yield "Models that stand in:"
+        yield from table(("MODEL", "IF THE CALL", "WOULD BE ASKED"), list(_stand_ins(instead)))
     reserved = told["reserved"]
     if reserved is not None:
         yield ""
         yield f"It can use {reserved['tokens']} tokens, and cost {reserved['cost']}, at the most."
+
+
+def _refusal(one: Any) -> str:
+    details = "".join(f" ({detail['field']}: {detail['message']})" for detail in one["details"])
+    return f"{one['status']} {one['code']}: {one['message']}{details}"
+
+
+def _stand_ins(told: Any) -> Iterator[tuple[str, str, str]]:
+    """One row each, and for one that would not be asked as many as there are reasons."""
+    for one in told:
+        reserved, because = one["reserved"], str(_BECAUSE.get(one["because"], one["because"]))
+        cost = "" if reserved is None else f", for {reserved['cost']} at the most"
+        first, *others = [f"no: {_refusal(why)}" for why in one["refusals"]] or [f"yes{cost}"]
+        yield one["model"], because, first
+        yield from ((" ", " ", other) for other in others)
 
 
 def _target(one: Any) -> tuple[str, ...]:

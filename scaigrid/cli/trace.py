@@ -23,7 +23,6 @@ class _Step(NamedTuple):
     name: str
     at: float | None
     took: float | None
-    became: str = ""
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -55,34 +54,53 @@ def _lines(told: Any) -> Iterator[str]:
     yield harmless(
         f"{told['request_id']}: {told['operation']} of {told['model'] or 'no model'}{streamed}:{status} {ended}"
     )
-    yield harmless(f"{told['created_at']}, {told['tenant_id']}, {told['user_id']}, {told['key_id'] or 'no key'}")
+    yield from _of_whom(told)
     if told["source"] != "timeline":
         yield "Nothing was kept of its steps: this is what the ledger knows of its attempts."
     if told["repeats"]:
         yield harmless(f"It was given the answer of {told['repeats']} again.")
-    yield ""
-    steps = list(_steps(told))
-    whole = max([told["duration_ms"] or 0.0, *(step.at or 0.0 for step in steps)])
-    heads = ("STEP", "AT MS", "TOOK MS", f"|{'-' * _WIDTH}|", "")
-    yield from table(heads, [_row(step, whole) for step in steps])
-    yield ""
-    yield from _sums(told)
+    steps = [step for step in _steps(told) if step.at is not None]
+    if steps:
+        yield ""
+        whole = max([told["duration_ms"] or 0.0, *(step.at or 0.0 for step in steps)])
+        yield from table(("STEP", "AT MS", "TOOK MS", f"|{'-' * _WIDTH}|"), [_row(step, whole) for step in steps])
+    asked = list(_asked(told))
+    if asked:
+        yield ""
+        yield from asked
+    sums = list(_sums(told))
+    if sums:
+        yield ""
+        yield from sums
+
+
+def _of_whom(told: Any) -> Iterator[str]:
+    """When, and whose it was: the id, and the name where that is told."""
+    yield harmless(f"  at      {told['created_at']}")
+    for what in ("tenant", "user", "key"):
+        name, id_ = told.get(what), told[f"{what}_id"]
+        yield harmless(f"  {what:<8}{id_ or 'none'}{f' ({name})' if name else ''}")
 
 
 def _steps(told: Any) -> Iterator[_Step]:
     for link in told["links"]:
         yield _Step(link["name"], link["reached_ms"], link["took_ms"])
-    for one in told["skipped"]:
-        yield _Step(f"left out: {_backend(one)}", None, None, one["reason"])
-    attempts: list[_Step] = []
     for number, one in enumerate(told["attempts"], 1):
         started, ended = one["started_ms"], one["ended_ms"]
         took = None if started is None or ended is None else ended - started
+        yield _Step(f"attempt {number}", started, took)
+    yield _Step("first byte", told["first_byte_ms"], None)
+    yield _Step("settled", told["settled_ms"], None)
+    yield _Step("end", told["duration_ms"], None)
+
+
+def _asked(told: Any) -> Iterator[str]:
+    """Each backend that was left out, and each that was asked, by its name where that is told."""
+    for one in told["skipped"]:
+        yield harmless(f"left out: {_backend(one)}: {one['reason']}")
+    for number, one in enumerate(told["attempts"], 1):
         instead = "" if one["model"] == told["model"] else f" for {one['model']}"
-        attempts.append(_Step(f"attempt {number}: {_backend(one)}{instead}", started, took, _became(one)))
-    others = [("first byte", told["first_byte_ms"]), ("settled", told["settled_ms"]), ("end", told["duration_ms"])]
-    yield from attempts
-    yield from (_Step(name, at, None) for name, at in others if at is not None)
+        yield harmless(f"attempt {number}: {_backend(one)}{instead}: {_became(one)}")
 
 
 def _became(one: Any) -> str:
@@ -103,7 +121,7 @@ def _backend(one: Any) -> str:
 
 
 def _row(step: _Step, whole: float) -> tuple[str, ...]:
-    return step.name, _number(step.at), _number(step.took), _bar(step, whole), step.became
+    return step.name, _number(step.at), _number(step.took), _bar(step, whole)
 
 
 def _bar(step: _Step, whole: float) -> str:

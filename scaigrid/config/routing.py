@@ -19,6 +19,8 @@ Capability = Literal[
     "tools", "images", "audio", "files", "reasoning", "json_schema", "citations", "n", "logprobs", "stream"
 ]
 """What a call may need, and a deployment may lack."""
+FallbackReason = Literal["context_too_long", "content_refused"]
+"""Why another model may answer."""
 FAILURES: tuple[FailureClass, ...] = (
     "connect",
     "reset",
@@ -95,7 +97,7 @@ class Fallbacks(Strict):
     """Answers requests that the provider's content filter refuses."""
 
 
-FALLBACK_REASONS = ("context_too_long", "content_refused")
+FALLBACK_REASONS: tuple[FallbackReason, ...] = ("context_too_long", "content_refused")
 """The fields of `Fallbacks`."""
 
 

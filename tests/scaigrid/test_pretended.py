@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from scaigrid.errors import Code, GatewayError
+from scaigrid.exchange import Reserved
 from scaigrid.limiter import Take
 from scaigrid.pretended import Asking, Pretended, pretended, room
 from tests.harness.services import MODEL, Parts
@@ -174,3 +175,66 @@ async def test_while_the_counters_are_away_it_is_as_each_limit_says(
     found = await pretended(parts.services, asking(parts, principal=principal))
     assert codes(found) == refusals
     assert {one.used for one in found.asked} == {None}
+
+
+def standing_in(others: dict[str, Any], **sections: Any) -> Parts:
+    """`acme/chat` names `long` for what is too long, and `open` for what is refused."""
+    fallbacks = {"context_too_long": "long", "content_refused": "open"}
+    own = {**MODEL, "route": {**MODEL["route"], "fallbacks": fallbacks}}
+    models = {"acme/chat": own, "long": MODEL, "open": MODEL, **others}
+    return Parts(models=models, **sections)
+
+
+async def test_both_models_that_stand_in_are_told_with_what_they_would_cost() -> None:
+    dear = {**MODEL, "prices": {"input": 30, "output": 150}}
+    parts = standing_in({"long": dear}, users={"ann": {"limits": {"requests_per_minute": 1}}})
+    found = await pretended(parts.services, asking(parts))
+    assert [(one.because, one.model, codes(one.found)) for one in found.instead] == [
+        ("context_too_long", "long", []),
+        ("content_refused", "open", []),
+    ]
+    long, same = [one.found.reserved for one in found.instead]
+    assert found.reserved is not None
+    assert (long, same) == (Reserved(found.reserved.tokens, found.reserved.cost * 10), found.reserved)
+    assert not (await pretended(parts.services, asking(Parts()))).instead
+    assert set(await parts.taken()) == {(0, 0)}
+
+
+async def test_the_request_is_not_counted_again_for_the_model_that_stands_in() -> None:
+    parts = standing_in({}, users={"ann": {"limits": {"requests_per_minute": 5}}})
+    found = await pretended(parts.services, asking(parts))
+    assert "user" in {one.bucket.level for one in found.asked if one.bucket.kind == "requests"}
+    for one in found.instead:
+        assert [each for each in one.found.asked if each.bucket.kind == "requests"] == []
+
+
+@pytest.mark.parametrize(
+    ("other", "code"),
+    [
+        ({**MODEL, "status": "disabled"}, Code.MODEL_UNAVAILABLE),
+        ({**MODEL, "prices": None, "unpriced": "refuse"}, Code.MODEL_UNAVAILABLE),
+    ],
+)
+async def test_a_model_that_cannot_stand_in_is_told_with_the_reason(other: dict[str, Any], code: Code) -> None:
+    parts = standing_in({"long": {name: value for name, value in other.items() if value is not None}})
+    found = await pretended(parts.services, asking(parts))
+    assert (codes(found), [codes(one.found) for one in found.instead]) == ([], [[code], []])
+
+
+async def test_who_may_not_use_the_model_or_cannot_pay_it_hears_so() -> None:
+    budget = {"scope": "user", "of": "ann", "period": "daily", "cost_limit": "0.05"}
+    parts = standing_in({"open": {**MODEL, "prices": {"input": 30, "output": 150}}}, budgets={"little": budget})
+    confined = msgspec.structs.replace(parts.principal, models=frozenset({"acme/chat", "open"}))
+    found = await pretended(parts.services, asking(parts, principal=confined))
+    assert (codes(found), [codes(one.found) for one in found.instead]) == (
+        [],
+        [[Code.MODEL_ACCESS_DENIED], [Code.BUDGET_EXCEEDED]],
+    )
+
+
+async def test_a_count_of_tokens_is_put_to_no_other_model() -> None:
+    parts = standing_in({})
+    found = await pretended(parts.services, asking(parts, path="/anthropic/v1/messages/count_tokens"))
+    assert found.call is not None
+    assert found.call.operation == "count_tokens"
+    assert [codes(one.found) for one in found.instead] == [[Code.UNSUPPORTED_BY_MODEL]] * 2

@@ -1,5 +1,7 @@
 """What became of a request."""
 
+from msgspec import UNSET
+
 from scaigrid.api import examples
 from scaigrid.api.operation import Area, Operation
 from scaigrid.api.request_timeline import (
@@ -39,6 +41,9 @@ _TOLD = RequestTimeline(
     tenant_id=_USED.tenant_id,
     user_id=_USED.user_id,
     key_id=_USED.key_id,
+    tenant=examples.ME.tenant.name,
+    user=examples.ME.user.name,
+    key=examples.ME.key.name if examples.ME.key else UNSET,
     dialect="native",
     surface="native/chat",
     operation="chat",

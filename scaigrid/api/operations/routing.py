@@ -2,14 +2,20 @@
 
 from scaigrid.api import examples
 from scaigrid.api.envelope import ListEnvelope
-from scaigrid.api.explanation import ExplainedLimit, ExplainedRoute, ExplainedTarget, RoutingExplanation
+from scaigrid.api.explanation import (
+    ExplainedLimit,
+    ExplainedRoute,
+    ExplainedStandIn,
+    ExplainedTarget,
+    RoutingExplanation,
+)
 from scaigrid.api.operation import Operation
 from scaigrid.api.request_timeline import RequestReservation
 from scaigrid.api.resources.backend_health import BackendHealth
 from scaigrid.api.resources.discover import DiscoveredModel
 from scaigrid.api.resources.examples import id_of
 from scaigrid.api.routing_explain import ASKING, PATH, RoutingQuestion
-from scaigrid.config.routing import FAILURES
+from scaigrid.config.routing import FAILURES, Fallbacks
 from scaigrid.config.terms import Deadlines
 from scaigrid.dialects.native_shapes import Envelope
 from scaigrid.errors import Code
@@ -78,7 +84,7 @@ _EXPLAINED = RoutingExplanation(
         when_unhealthy="try",
         deadlines=Deadlines(),
         hedge=None,
-        fallbacks=None,
+        fallbacks=Fallbacks(context_too_long="openai/gpt-4.1"),
     ),
     kept_by=None,
     limits=[
@@ -99,6 +105,15 @@ _EXPLAINED = RoutingExplanation(
     output_bound=4096,
     reserved=RequestReservation(tokens=5120, cost="0.04352"),
     prices=examples.MODEL_PRICES,
+    stand_ins=[
+        ExplainedStandIn(
+            because="context_too_long",
+            model="openai/gpt-4.1",
+            allowed=True,
+            refusals=(),
+            reserved=RequestReservation(tokens=5120, cost="0.034816"),
+        )
+    ],
 )
 
 ROWS = (
@@ -109,7 +124,8 @@ ROWS = (
         summary="What would become of a call",
         description="Without making it: nothing is sent, and nothing is taken. Which backends would be tried, in which "
         "order, and why each other was left out; which limits and budgets would be asked for how much, and what is "
-        "left of them; what it would be refused with. Health is as the worker that answers has seen it. Whoever may "
+        "left of them; what it would be refused with; which models stand in for this one, and whether the call could "
+        "be put to them. Health is as the worker that answers has seen it. Whoever may "
         "call models asks for itself. What others are held to is told to those who may look it up.",
         permission=" or ".join(ASKING.permissions),
         level="tenant",

@@ -87,6 +87,16 @@ async def test_who_may_see_the_usage_may_see_the_request(plane: ControlPlane) ->
         assert (name, answer.status, answer.code) == (name, 404, "NOT_FOUND")
 
 
+async def test_names_of_parties_are_told_of_one_s_own(plane: ControlPlane) -> None:
+    plane.kept.records.append(timeline(plane, "user_a"))
+    await plane.settle()
+    owner = who(plane, "user_a")
+    own, other = [(await plane.get(PATH, name)).json["data"] for name in ("user_a", "admin_a")]
+    assert owner.key is not None
+    assert (own["tenant"], own["user"], own["key"]) == (owner.tenant.name, owner.user.name, owner.key.name)
+    assert (other["tenant"], "user" in other, "key" in other) == (owner.tenant.name, False, False)
+
+
 async def test_an_id_that_another_tenant_used_too_leads_each_to_its_own(plane: ControlPlane) -> None:
     """A caller chooses it: nobody sees, hides or overwrites another one's by choosing the same."""
     plane.kept.records += [timeline(plane, "user_a"), timeline(plane, "user_c", later=5)]

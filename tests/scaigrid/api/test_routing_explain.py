@@ -102,9 +102,21 @@ async def test_what_a_caller_may_not_see_does_not_exist(plane: ControlPlane) -> 
 
 
 async def test_a_model_that_one_may_not_see_is_not_named_as_the_one_that_stands_in(plane: ControlPlane) -> None:
-    told = {name: (await ask(plane, name, model="acme/stood-in")).json["data"]["route"] for name in ("user_b", "super")}
-    assert told["user_b"]["fallbacks"] == {"context_too_long": "acme/chat", "content_refused": None}
-    assert told["super"]["fallbacks"] == {"context_too_long": "acme/chat", "content_refused": "acme/hidden"}
+    told = {name: (await ask(plane, name, model="acme/stood-in")).json["data"] for name in ("user_b", "super")}
+    assert told["user_b"]["route"]["fallbacks"] == {"context_too_long": "acme/chat", "content_refused": None}
+    assert told["super"]["route"]["fallbacks"] == {"context_too_long": "acme/chat", "content_refused": "acme/hidden"}
+    (seen,) = told["user_b"]["stand_ins"]
+    assert (seen["model"], seen["because"], seen["allowed"], seen["refusals"]) == (
+        "acme/chat",
+        "context_too_long",
+        True,
+        [],
+    )
+    # The super admin's own tenant has a budget that has no room for any model.
+    assert [(one["model"], [why["code"] for why in one["refusals"]]) for one in told["super"]["stand_ins"]] == [
+        ("acme/chat", ["BUDGET_EXCEEDED"]),
+        ("acme/hidden", ["BUDGET_EXCEEDED"]),
+    ]
 
 
 async def test_a_body_is_judged_as_it_would_be_sent(plane: ControlPlane) -> None:

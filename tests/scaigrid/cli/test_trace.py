@@ -20,14 +20,33 @@ def test_each_step_has_its_line_and_its_bar(gateway: Endpoint, capsys: pytest.Ca
     lines = capsys.readouterr().out.splitlines()
     assert gateway.seen().path.endswith(f"/v1/requests/{TOLD['request_id']}")
     assert lines[0] == f"{TOLD['request_id']}: chat of openai/gpt-4o: 200 ok"
-    (first,) = [line for line in lines if line.startswith("attempt 1: gpt-4o-us")]
-    (second,) = [line for line in lines if line.startswith("attempt 2: gpt-4o-eu")]
-    assert first.endswith("first, failed with 503, server_error, BACKEND_ERROR")
-    assert second.endswith("failover, served with 200")
+    (first,) = [line for line in lines if line.startswith("attempt 1  ")]
+    (second,) = [line for line in lines if line.startswith("attempt 2  ")]
     assert first.index("#") < second.index("#")
+    assert "attempt 1: gpt-4o-us: first, failed with 503, server_error, BACKEND_ERROR" in lines
+    assert "attempt 2: gpt-4o-eu: failover, served with 200" in lines
+    assert lines[1:5] == [
+        f"  at      {TOLD['created_at']}",
+        f"  tenant  {TOLD['tenant_id']} (acme)",
+        f"  user    {TOLD['user_id']} (ada)",
+        f"  key     {TOLD['key_id']} (ada-laptop)",
+    ]
+    assert max(map(len, lines)) <= 80
     assert "Gateway 1.300 ms, providers 809.900 ms up to the first byte." in lines
     assert "10 tokens in, 2 out (provider), cost 0.000045." in lines
     assert "budget of the tenant, cost (monthly): 0.00126 taken, 0.000045 kept" in lines
+
+
+def test_ids_stand_where_no_names_are_told(gateway: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:
+    unnamed = {name: value for name, value in TOLD.items() if name not in ("tenant", "user", "key")}
+    left_out = {"backend_id": "be_2", "reason": "breaker\x07 open"}
+    attempt = {name: value for name, value in TOLD["attempts"][0].items() if name != "backend"}
+    gateway.then(told({**unnamed, "key_id": None, "skipped": [left_out], "attempts": [attempt]}))
+    assert main(["trace", TOLD["request_id"]]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3:5] == [f"  user    {TOLD['user_id']}", "  key     none"]
+    assert "left out: be_2: breaker\\x07 open" in lines
+    assert f"attempt 1: {attempt['backend_id']}: first, failed with 503, server_error, BACKEND_ERROR" in lines
 
 
 def test_what_rows_alone_tell_is_said_to_be_that(gateway: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,6 +60,7 @@ def test_what_rows_alone_tell_is_said_to_be_that(gateway: Endpoint, capsys: pyte
     out = capsys.readouterr().out
     assert "what the ledger knows of its attempts" in out
     assert "interrupted" in out
+    assert "STEP" not in out
     assert "\x1b" not in out
 
 
