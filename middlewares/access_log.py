@@ -4,14 +4,15 @@ import msgspec
 
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send
 from scaigrid.config.strict import Strict
-from scaigrid.errors import Code, GatewayError
-from scaigrid.exchange import Exchange
+from scaigrid.errors import told
+from scaigrid.exchange import Attempt, Exchange
 from scaigrid.middleware import Services, begin
 from scaigrid.secrets import masked
 from scaigrid.timestamps import iso
 
 _UNKNOWN = "unknown"
 _NONE = "none"
+_LONGEST_METHOD = 16
 _LONGEST_PATH = 256
 
 _encode = msgspec.json.Encoder().encode
@@ -54,7 +55,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     repeats: str | None = None
     """The id of the request whose answer was given again."""
     tried: tuple[str, ...] = ()
-    """With more than one attempt: each backend and how it failed."""
+    """With more than one attempt: each backend and what became of it: `ok`, `overtaken`, or the code of its failure."""
 
 
 class AccessLog:
@@ -70,23 +71,20 @@ class AccessLog:
         exchange, send = begin(scope, send, self._services, "access_log")
         try:
             await self.app(scope, receive, send)
-        except GatewayError as error:
-            exchange.error = error
-            raise
-        except BaseException:
-            exchange.error = GatewayError(Code.INTERNAL_ERROR)
+        except BaseException as raised:
+            exchange.error = told(raised)
             raise
         finally:
             self._note(exchange, scope)
 
     def _note(self, exchange: Exchange, scope: Scope) -> None:
         now = self._services.clock.monotonic()
-        error = exchange.error
-        status = exchange.status if exchange.response_started else error.status if error else 0
+        status = exchange.ended_with(exchange.error)
         seconds = now - exchange.started
         overhead = None
         if exchange.first_byte is not None:
-            overhead = exchange.first_byte - exchange.started - exchange.upstream_seconds
+            # A wait in a queue is timed by another clock, a coarser one.
+            overhead = max(exchange.first_byte - exchange.started - exchange.upstream_seconds, 0.0)
         self._measure(exchange, status, seconds, overhead)
         if self._lines is not None:
             self._lines.write(_encode(_line(exchange, scope, status, seconds, overhead)))
@@ -98,8 +96,8 @@ class AccessLog:
         meters.answered(slug, status, exchange.dialect.name)
         if call is None or model is None:
             return
-        if exchange.attempts:
-            meters.took(slug, exchange.attempts[-1].backend.id, seconds)
+        if (heard := exchange.heard) is not None:
+            meters.took(slug, heard.backend.id, seconds)
         if overhead is not None:
             meters.overhead_all.observe(overhead)
         if call.stream and exchange.first_byte is not None:
@@ -111,7 +109,7 @@ class AccessLog:
 
 def _line(exchange: Exchange, scope: Scope, status: int, seconds: float, overhead: float | None) -> Line:
     principal = exchange.principal if exchange.authenticated else None
-    call, usage, attempts = exchange.call, exchange.usage, exchange.attempts
+    call, usage, attempts, heard = exchange.call, exchange.usage, exchange.attempts, exchange.heard
     client = scope.get("client")
     failed = status >= 500 or (exchange.error is not None and exchange.error.status >= 500)
     return Line(
@@ -119,7 +117,8 @@ def _line(exchange: Exchange, scope: Scope, status: int, seconds: float, overhea
         level="error" if failed else "info",
         event="request",
         request_id=exchange.request_id,
-        method=exchange.method,
+        # Any word will do for a method, of any length.
+        method=masked(exchange.method[:_LONGEST_METHOD]),
         path=masked(exchange.path[:_LONGEST_PATH]),
         status=status,
         duration_ms=round(seconds * 1000, 3),
@@ -130,7 +129,7 @@ def _line(exchange: Exchange, scope: Scope, status: int, seconds: float, overhea
         user=principal.user.name if principal else None,
         key=principal.key.name if principal and principal.key else None,
         model=exchange.model.slug if exchange.model else masked(call.model[:_LONGEST_PATH]) if call else None,
-        backend=attempts[-1].backend.name if attempts else None,
+        backend=heard.backend.name if heard else None,
         attempts=len(attempts),
         stream=call.stream if call else False,
         tokens_in=usage.total_input if usage else 0,
@@ -140,10 +139,14 @@ def _line(exchange: Exchange, scope: Scope, status: int, seconds: float, overhea
         bytes=exchange.bytes_sent,
         code=exchange.error.code.value if exchange.error else None,
         repeats=exchange.repeats,
-        tried=tuple(f"{a.backend.name}: {a.error.code if a.error else 'ok'}" for a in attempts)
-        if len(attempts) > 1
-        else (),
+        tried=tuple(f"{one.backend.name}: {_became(one)}" for one in attempts) if len(attempts) > 1 else (),
     )
+
+
+def _became(attempt: Attempt) -> str:
+    if attempt.overtaken:
+        return "overtaken"
+    return "ok" if attempt.error is None else attempt.error.code
 
 
 def _ms(seconds: float | None) -> float | None:

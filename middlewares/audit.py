@@ -6,7 +6,7 @@ A row is kept once the outcome is known. A change of the control plane keeps its
 
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send, header
 from scaigrid.config.strict import Strict
-from scaigrid.errors import Code, GatewayError
+from scaigrid.errors import GatewayError, told
 from scaigrid.exchange import Exchange
 from scaigrid.ids import new_id
 from scaigrid.ledger.records import AuditRow
@@ -47,17 +47,15 @@ class Audit:
         try:
             await self.app(scope, receive, send)
             error = exchange.error
-        except GatewayError as raised:
-            error = raised
-            raise
-        except BaseException:
-            error = GatewayError(Code.INTERNAL_ERROR)
+        except BaseException as raised:
+            error = told(raised)
             raise
         finally:
             # The two would hold each other, and with them the body, until the collector comes.
             exchange.keep = None
             if error is not None or not kept:
-                status = exchange.status if exchange.response_started else error.status if error else 500
+                # Where nobody has answered, the server does.
+                status = exchange.ended_with(error) or 500
                 self._services.recorder.append(self._row(exchange, scope, status, error))
 
     def _row(self, exchange: Exchange, scope: Scope, status: int, error: GatewayError | None) -> AuditRow:

@@ -256,7 +256,7 @@ def _noting(run: Run, send: Send, keep_alive: bytes) -> Send:
 
 def _is_final(error: GatewayError, exchange: Exchange) -> bool:
     """The provider said it, and would say it again. What was refused here can be another matter a minute later."""
-    if not exchange.attempts:
+    if not exchange.attempts or exchange.for_now:
         return False
     return 400 <= error.status < 500 and error.status not in _PASSING
 

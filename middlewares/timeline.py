@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from scaigrid.asgi import ASGIApp, Receive, Scope, Send
 from scaigrid.config.strict import Strict
-from scaigrid.errors import Code, GatewayError
+from scaigrid.errors import GatewayError, told
 from scaigrid.exchange import Exchange
 from scaigrid.middleware import Services, begin
 from scaigrid.timeline import timeline_row
@@ -37,11 +37,8 @@ class Timeline:
         try:
             await self.app(scope, receive, send)
             error = exchange.error
-        except GatewayError as raised:
-            error = raised
-            raise
-        except BaseException:
-            error = GatewayError(Code.INTERNAL_ERROR)
+        except BaseException as raised:
+            error = told(raised)
             raise
         finally:
             if exchange.authenticated and _is_call(exchange):

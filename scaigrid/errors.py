@@ -178,6 +178,11 @@ class GatewayError(Exception):
         return headers
 
 
+def told(raised: BaseException) -> GatewayError:
+    """What a client is told of anything that was raised."""
+    return raised if isinstance(raised, GatewayError) else GatewayError(Code.INTERNAL_ERROR)
+
+
 def let_go(error: BaseException) -> None:
     """Cuts an error off from where it was raised, and from what it was raised for, once nobody will ask any more.
 

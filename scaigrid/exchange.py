@@ -147,6 +147,9 @@ class Exchange(msgspec.Struct, eq=False, kw_only=True):
     repeats: str | None = None
     """The id of the request whose answer this one was given: it was not made anew, and costs nothing."""
     error: GatewayError | None = None
+    for_now: bool = False
+    """It was refused only because another model, which is named for that, could not be had at the moment: a repeat may
+    be answered."""
     upstream_seconds: float = 0.0
     """Time spent waiting for providers up to the first byte: what is not the gateway's own overhead."""
 
@@ -167,6 +170,18 @@ class Exchange(msgspec.Struct, eq=False, kw_only=True):
     bytes_sent: int = 0
     frames_sent: int = 0
     """Events of a streamed answer."""
+
+    @property
+    def heard(self) -> Attempt | None:
+        """The attempt whose answer or failure is that of the call: the last one that was not overtaken."""
+        for attempt in reversed(self.attempts):
+            if not attempt.overtaken:
+                return attempt
+        return None
+
+    def ended_with(self, error: GatewayError | None) -> int:
+        """The status of a request that is over and failed with `error`, if it did; 0 where nobody has answered it."""
+        return self.status if self.response_started else error.status if error is not None else 0
 
 
 def exchange_of(scope: Scope) -> Exchange | None:
@@ -203,9 +218,15 @@ def attach(scope: Scope, exchange: Exchange, send: Send) -> Send:
         else:
             body: bytes = message.get("body", b"")
             exchange.bytes_sent += len(body)
+            last = not message.get("more_body", False)
             if exchange.streaming:
                 exchange.frames_sent += body.count(b"\n\n")
-            exchange.response_complete = not message.get("more_body", False)
+                if last and body:
+                    # By itself: a server that is kept from sending a last piece drops it, and ends the answer all the
+                    # same, as if it were whole.
+                    await send({"type": "http.response.body", "body": body, "more_body": True})
+                    message = {"type": "http.response.body", "body": b"", "more_body": False}
+            exchange.response_complete = last
         await send(message)
 
     return noted

@@ -1,4 +1,9 @@
-"""How a call to a provider failed: the classes of failures that a route's `failover_on` speaks of."""
+"""How a call to a provider failed: the classes of failures that a route's `failover_on` speaks of.
+
+And whether its backend is to blame. A total deadline belongs to the whole call: where it ends an attempt, that is news
+of the backend only if it had a fair chance, which is as long as its deadline for a first byte, or half of the total.
+Whoever was asked when others had used most of the time up has not failed.
+"""
 
 from collections.abc import Mapping
 from typing import Final
@@ -45,3 +50,12 @@ def failure_of(error: GatewayError, cause: BaseException, status: int | None) ->
     if error.code is Code.BACKEND_ERROR and status in _REFUSED:
         return "credential"
     return _SAID.get(error.code)
+
+
+def had_its_chance(cause: BaseException | None, took: float, first_byte: float, total: float) -> bool:
+    """Whether what came of an attempt of `took` seconds says anything of its backend.
+
+    `cause` is what was raised, None where it served; the deadlines, in seconds, are those that it was asked under.
+    """
+    cut_short = isinstance(cause, Interrupted) and cause.why is Why.TOTAL
+    return not cut_short or took >= min(first_byte, total / 2)

@@ -19,7 +19,8 @@ Its rules, each of which holds ahead of the first byte of an answer; after that 
 7. Where that a request is too long, or refused, is the end of it, the model that the route's `fallbacks` name is asked
    instead, under its own route and price and what is left of the total deadline, if the caller may use it and has the
    money (see `fallbacks`). That one may name another, up to three. Unless one of them answers, the caller is told what
-   his own model said; or, where they only failed for the moment, that, for a repeat may be answered.
+   his own model said; or, where they only failed for the moment, that, for a repeat may be answered. Where one could
+   only not be had for the moment, he is told what his own model said, and that is not kept for repeats (`for_now`).
 """
 
 import asyncio
@@ -52,6 +53,9 @@ _MISTAKES: Final = frozenset({*REFUSALS, Code.VALIDATION_ERROR, Code.UNSUPPORTED
 _UNASKED: Final = frozenset({Code.OVERLOADED, Code.UNSUPPORTED_BY_MODEL})
 """Why a backend was not even asked; another one may be."""
 
+_LAST_FRAME: Final = 30.0
+"""Seconds at the most that a call which is over waits for a reader: less than its lease outlives its deadline."""
+
 _NOBODY: Final[Iterator[Backend]] = iter(())
 _FAILED, _BUSY, _LIMITED, _REFUSED = range(4)
 """What is told, of several: the lowest of them, and the first of those."""
@@ -77,7 +81,7 @@ class Forwarder:
         self.shared = shared
         self.retries = RetryBudget(config.retry_share, config.retries_per_second, services.clock)
         self.draw = random.Random()  # noqa: S311 - shares of load and pauses, no secrets
-        self.hedges = HedgeShares(services.telemetry)
+        self.hedges = HedgeShares(services.telemetry, services.current)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange, call, model = resolved(scope)
@@ -95,7 +99,7 @@ class Forwarder:
                 told = await self._instead(asking, told, scope)
         finally:
             if alive is not None:
-                await alive.stop(model.route.idle)
+                await alive.stop(min(model.route.idle, _LAST_FRAME))
         if told is not None:
             now = self.services.clock.monotonic()
             exchange.response_headers += failure_headers(exchange, now, expose_backend=self.config.expose_backend)
@@ -105,15 +109,19 @@ class Forwarder:
         """Puts the call to the models that stand in for its own. None where one of them answered."""
         exchange, call, services = asking.exchange, asking.call, self.services
         tried = {asking.model.slug}
-        while (refusal := asking.refusal) is not None and not asking.late:
+        while (refusal := asking.refusal) is not None:
             other = stand_in(exchange, call, asking.model, refusal, tried)
             if other is None:
+                break
+            if asking.late:
+                exchange.for_now = True
                 break
             try:
                 candidates = self._ordered(exchange, call, other, scope)
                 await change(exchange, other, services)
-            except GatewayError:
-                # It is out, or there is no room for it, or no saying whether there is.
+            except GatewayError as error:
+                # It is out, or there is no room for it, or no saying whether there is; that may be otherwise soon.
+                exchange.for_now = error.code is not Code.UNSUPPORTED_BY_MODEL
                 break
             services.telemetry.stood_in.labels(asking.model.slug, other.slug, refusal).inc()
             tried.add(other.slug)

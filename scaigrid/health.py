@@ -201,12 +201,14 @@ class Health:
         *,
         stream: bool = True,
         started: float | None = None,
+        fair: bool = True,
     ) -> None:
         """A call is over: `error` None where it served. What was the caller's fault says nothing about the backend.
 
         `first_byte` is in seconds from the start of the attempt to the first token; None where there was none. Streams
         and plain answers, which begin when they are whole, are measured apart. `started` is when the call was made:
-        of one from before the breaker turned, nothing but a Retry-After counts. Left out, it counts.
+        of one from before the breaker turned, nothing but a Retry-After counts. Left out, it counts. Not `fair` is a
+        failure of which the backend is innocent, as it had hardly any time (see `scaigrid.failing`): it does not count.
         """
         state = self._states.get(backend.id)
         if state is None:
@@ -220,7 +222,7 @@ class Health:
             return
         if error is None:
             self._served(backend, state, now)
-        elif error.code in _FAULTS:
+        elif fair and error.code in _FAULTS:
             self._failed(backend, state, error, now)
         else:
             state.probing_until = 0.0

@@ -13,12 +13,16 @@ import structlog
 
 from scaigrid.asgi import Receive
 from scaigrid.client_watch import ClientWatch
+from scaigrid.config.snapshot import Current
 from scaigrid.errors import Code, GatewayError
 from scaigrid.sending import Sending
 from scaigrid.telemetry import Telemetry
 
 _REMEMBERED: Final = 1000
 """Calls of a route after which what was counted counts half: the share is one of what happens of late."""
+
+_FEW: Final = 64
+"""Routes whose shares are kept, whether or not they are still there."""
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -50,18 +54,31 @@ class HedgeShare:
 
 
 class HedgeShares:
-    """Those of every route of one worker."""
+    """Those of every route of one worker. Models that are no more are forgotten when many new ones have come."""
 
-    def __init__(self, telemetry: Telemetry) -> None:
+    def __init__(self, telemetry: Telemetry, current: Current) -> None:
         self._telemetry = telemetry
+        self._current = current
         self._shares: dict[str, HedgeShare] = {}
+        self._most = _FEW
 
     def of(self, model_id: str) -> HedgeShare:
         """The share of a model's route."""
         share = self._shares.get(model_id)
         if share is None:
+            if len(self._shares) >= self._most:
+                self._forget()
             share = self._shares[model_id] = HedgeShare(self._telemetry)
         return share
+
+    def __len__(self) -> int:
+        return len(self._shares)
+
+    def _forget(self) -> None:
+        there = {model.id for model in self._current.snapshot.models.values()}
+        self._shares = {id_: share for id_, share in self._shares.items() if id_ in there}
+        # Twice as many as there are: so what is looked through here is paid for by as many models that are new.
+        self._most = max(_FEW, 2 * len(self._shares))
 
 
 async def hedged(

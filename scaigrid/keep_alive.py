@@ -49,15 +49,14 @@ class KeepAlive:
     async def send(self, message: Message) -> None:
         """What the answer itself has to say."""
         self._sending = True
-        if self._silent is not None:
-            await asyncio.wait((self._silent,))
-            if message["type"] == "http.response.start" and self._exchange.response_started:
-                # The frame that was waited for has sent the head.
-                self._sending = False
-                return
-        if message["type"] == "http.response.body" and not message.get("more_body", False):
-            self._end()
         try:
+            if self._silent is not None:
+                await asyncio.wait((self._silent,))
+                if message["type"] == "http.response.start" and self._exchange.response_started:
+                    # The frame that was waited for has sent the head.
+                    return
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                self._end()
             await self._send(message)
         finally:
             self._sending = False

@@ -16,6 +16,8 @@ from scaigrid.upstream.port import UpstreamFailure, UpstreamResponse
 LINGER: Final = 0.5
 """Seconds to wait, once a stream is complete, for the provider to end it: that keeps its connection usable."""
 _LARGEST_ERROR_BODY: Final = 64 * 1024
+_ERROR_SECONDS: Final = 2.0
+"""For the words of a failure whose status has come: what it is does not wait for them."""
 
 
 class _Attempted:
@@ -53,8 +55,9 @@ def opened(exchange: Exchange, call: Call, model: Model, backend: Backend, names
 async def error_body(response: UpstreamResponse) -> bytes:
     """What a provider says of its failure, as far as it does."""
     try:
-        return await response.read(_LARGEST_ERROR_BODY)
-    except UpstreamFailure:
+        async with asyncio.timeout(_ERROR_SECONDS):
+            return await response.read(_LARGEST_ERROR_BODY)
+    except (TimeoutError, UpstreamFailure):
         return b""
 
 

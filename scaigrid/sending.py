@@ -20,7 +20,7 @@ from scaigrid.draining import Drain, Drains
 from scaigrid.dropping import HEADER, asked_of
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Attempt, Because, Exchange
-from scaigrid.failing import failure_of
+from scaigrid.failing import failure_of, had_its_chance
 from scaigrid.ids import new_id
 from scaigrid.keep_alive import STREAM_HEADERS
 from scaigrid.meanings import meaning, unasked
@@ -165,6 +165,9 @@ class Sending:
     def left(self) -> None:
         """The client has left: the answer is read on, for the usage at its end, or cut off."""
         self._exchange.gone = True
+        if self._recording is not None and self._recording.done:
+            # All but the end was sent, and that is on its way: the client may have it already.
+            return
         if self._patience is not None and not self._reads_on(self._patience):
             self._patience.trip(Why.CLIENT_CLOSED)
 
@@ -178,6 +181,10 @@ class Sending:
         if under_way and self._model.on_disconnect == "drain" and self._drain is None:
             self._drain = self._means.drains.begin(patience)
         return self._drain is not None
+
+    @property
+    def _first_byte_seconds(self) -> float:
+        return self.backend.deadlines.first_byte or self._model.route.first_byte
 
     def _request(self) -> UpstreamRequest:
         exchange = self._exchange
@@ -211,7 +218,7 @@ class Sending:
     async def _ask(self, request: UpstreamRequest, attempt: Attempt, patience: Patience, watch: Watching) -> None:
         """Raises GatewayError for what the provider says, UpstreamFailure and Interrupted for what it fails to say."""
         call, route, backend = self._call, self._model.route, self.backend
-        patience.wait(backend.deadlines.first_byte or route.first_byte, Why.FIRST_BYTE)
+        patience.wait(self._first_byte_seconds, Why.FIRST_BYTE)
         if (signer := backend.signer) is not None:
             request = await signer.signed(request)
         upstream = self._means.upstreams[backend.adapter.transport]
@@ -317,7 +324,8 @@ class Sending:
         if exchange.response_started:
             # A keep-alive has sent the head.
             return
-        overhead = self._clock.monotonic() - exchange.started - exchange.upstream_seconds
+        # A wait in a queue is timed by another clock, a coarser one.
+        overhead = max(self._clock.monotonic() - exchange.started - exchange.upstream_seconds, 0.0)
         added = [
             (b"x-scaigrid-model", self._model.slug.encode()),
             (b"x-scaigrid-attempts", b"%d" % len(exchange.attempts)),
@@ -352,7 +360,8 @@ class Sending:
             self._exchange.upstream_seconds += now - attempt.started if self.race is None else self.race.waited(now)
         took = None if first is None else first - attempt.started
         stream, started = self._call.stream, attempt.started
-        self.services.health.ended(self.backend, failure, now, took, stream=stream, started=started)
+        fair = cause is None or had_its_chance(cause, now - started, self._first_byte_seconds, self._model.route.total)
+        self.services.health.ended(self.backend, failure, now, took, stream=stream, started=started, fair=fair)
         if self._drain is not None:
             self._drain.end()
         recording = self._recording

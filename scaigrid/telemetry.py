@@ -5,6 +5,7 @@ Label values come from the configuration alone: a made-up model name in a reques
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Final, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
@@ -253,7 +254,9 @@ class Telemetry:
     async def share(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Tells the other workers, again and again, what is read here at a scrape. Alone, there is nobody to tell."""
         while self._shared is not None:
-            await asyncio.to_thread(self._shared.tell, self._readings())
+            # A disk that is full will have room again: until then the others know what was told last.
+            with suppress(OSError):
+                await asyncio.to_thread(self._shared.tell, self._readings())
             await sleep(_TOLD_EVERY)
 
     def _readings(self) -> list[Reading]:

@@ -147,7 +147,7 @@ def timeline(exchange: Exchange, error: GatewayError | None, now: float) -> Time
         _served(exchange) if exchange.served else None,
         call is not None and call.stream,
         "ok" if error is None else _OUTCOMES.get(error.code, "error"),
-        exchange.status if exchange.response_started else error.status if error is not None else 0,
+        exchange.ended_with(error),
         None if error is None else error.code.value,
         None if error is None else error.level,
         tuple([(name, int((at - began) * _MICRO)) for name, at in exchange.marks]),
@@ -172,11 +172,9 @@ def timeline(exchange: Exchange, error: GatewayError | None, now: float) -> Time
 
 
 def _served(exchange: Exchange) -> str | None:
-    for attempt in reversed(exchange.attempts):
-        if not attempt.overtaken:
-            model = attempt.model or exchange.model
-            return None if model is None else model.slug
-    return None
+    attempt = exchange.heard
+    model = None if attempt is None else attempt.model or exchange.model
+    return None if model is None else model.slug
 
 
 def _tried(attempt: Attempt, began: float, asked: str) -> Tried:
@@ -200,8 +198,10 @@ def _tried(attempt: Attempt, began: float, asked: str) -> Tried:
 
 
 def _skipped(exchange: Exchange, asked: str) -> tuple[tuple[str, str, str], ...]:
-    model = exchange.snapshot.models.get(asked)
-    ids = {} if model is None else {one.backend.name: one.backend.id for tier in model.route.tiers for one in tier}
+    # Where another model stood in, some were left out of its route.
+    slugs = {asked, *(attempt.model.slug for attempt in exchange.attempts if attempt.model is not None)}
+    models = [model for slug in slugs if (model := exchange.snapshot.models.get(slug)) is not None]
+    ids = {one.backend.name: one.backend.id for model in models for tier in model.route.tiers for one in tier}
     return tuple([(ids.get(name, _NOTHING), name, reason) for name, reason in exchange.skipped.items()])
 
 

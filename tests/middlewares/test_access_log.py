@@ -279,3 +279,38 @@ async def test_a_refused_call_is_counted_by_its_status(parts: Parts) -> None:
     assert exchange(request).error is not None
     assert parts.metrics.value("scaigrid_requests_total", model="acme/chat", status="429", protocol="openai") == 1
     assert list(parts.metrics.labels("scaigrid_request_duration_seconds_count")) == []
+
+
+async def test_a_copy_that_was_overtaken_has_not_answered(parts: Parts) -> None:
+    """However late it was asked: who is named, and whose time is measured, is the one that was heard."""
+    one, two = parts.snapshot.backends
+
+    def fill(found: Exchange) -> None:
+        served(parts)(found)
+        first, second = (Attempt(backend=backend, started=found.started) for backend in (one, two))
+        second.overtaken, second.error = True, GatewayError(Code.CLIENT_CLOSED)
+        found.attempts = [first, second]
+
+    await Request("/do").through(linked(parts, Bare(knowing(fill)).app))
+    (line,) = parts.written.lines
+    assert (line["backend"], line["tried"]) == (one.name, [f"{one.name}: ok", f"{two.name}: overtaken"])
+    counted = "scaigrid_request_duration_seconds_count"
+    assert [parts.metrics.value(counted, backend=each.id) for each in (one, two)] == [1, 0]
+
+
+@pytest.mark.parametrize(("method", "told"), [("X" * 30_000, "X" * 16), ("sgk_" + "A" * 40, "sgk_***")])
+async def test_a_method_is_any_word_and_is_told_as_far_as_one_is(parts: Parts, method: str, told: str) -> None:
+    async def refuses(scope: Scope, receive: Receive, send: Send) -> None:
+        raise GatewayError(Code.AUTH_TOKEN_MISSING)
+
+    await failing(linked(parts, refuses), Request("/do", method), GatewayError)
+    assert parts.written.lines[0]["method"] == told
+
+
+async def test_no_time_of_the_gateway_s_own_is_less_than_none(parts: Parts) -> None:
+    def fill(found: Exchange) -> None:
+        served(parts)(found)
+        found.upstream_seconds = 0.2505
+
+    await Request("/do").through(linked(parts, Bare(knowing(fill)).app))
+    assert parts.written.lines[0]["overhead_ms"] == 0

@@ -257,6 +257,21 @@ async def test_what_a_retry_may_change_is_not_kept(code: Code) -> None:
     assert house.calls == 2
 
 
+async def test_what_was_refused_for_want_of_another_model_at_the_moment_is_not_kept() -> None:
+    house = House()
+
+    async def for_now(_: Receive, __: Send) -> None:
+        found: Exchange = first.scope["scaigrid.exchange"]
+        found.for_now = True
+        raise GatewayError(Code.CONTEXT_TOO_LONG)
+
+    first, house.behaviour = house.request(), for_now
+    assert (await first.through(house.app())).code == "CONTEXT_TOO_LONG"
+    house.behaviour = _plain
+    assert (await house.call()).status == 200
+    assert house.calls == 2
+
+
 async def test_what_was_refused_before_it_was_sent_is_not_kept() -> None:
     """It may be another matter once somebody has changed the configuration."""
     house = House()

@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from starlette.requests import Request as Inner
 from starlette.responses import Response
 
 from middlewares.intake import Intake, IntakeConfig
+from scaigrid.asgi import Message
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Exchange
 from scaigrid.held import Held
@@ -325,3 +327,22 @@ async def test_a_body_that_comes_too_slowly_is_not_waited_for(parts: Parts) -> N
     assert gone == []
     assert (await Request(CHAT, body=BODY).through(link)).sent == []
     assert gone == ["further"], "the next one is read as ever"
+
+
+async def test_a_body_that_comes_byte_by_byte_takes_no_more_room_than_it_has_bytes(parts: Parts) -> None:
+    left = 50_000
+
+    async def receive() -> Message:
+        nonlocal left
+        left -= 1
+        return {"type": "http.request", "body": bytes((left % 251, 0)), "more_body": left > 0}
+
+    request = Request(CHAT)
+    tracemalloc.start()
+    try:
+        with pytest.raises(GatewayError):
+            await Intake(Bare().app, IntakeConfig(), parts.services)(request.scope, receive, request.send)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1_000_000

@@ -1,8 +1,12 @@
 """When a client is watched, and when a call is told of its leaving. What that means is shown in test_sending."""
 
 import asyncio
+import gc
+import weakref
 
+from scaigrid.asgi import Message
 from scaigrid.client_watch import ClientWatch
+from scaigrid.errors import Code, GatewayError
 from tests.harness.asgi import Request
 from tests.harness.eventually import becomes
 
@@ -45,3 +49,25 @@ async def test_a_watch_that_was_stopped_says_nothing_more() -> None:
         request.leave()
         await asyncio.sleep(0)
     assert not call.parted.is_set()
+
+
+async def test_a_client_who_sends_more_than_is_taken_is_no_longer_listened_to() -> None:
+    """A body that nobody waits for, of a call about something that a provider keeps, and the watch finds it."""
+    call, refused = Lasting(), asyncio.Event()
+    parted, held = call.parted, weakref.ref(call)
+
+    async def receive() -> Message:
+        refused.set()
+        raise GatewayError(Code.REQUEST_TOO_LARGE)
+
+    before = asyncio.all_tasks()
+    gc.disable()
+    try:
+        with ClientWatch(receive, call):
+            await refused.wait()
+            await becomes(lambda: asyncio.all_tasks() == before, "the watch is over")
+        del call
+        assert held() is None, "a failure that nobody asks for would hold the call until the collector comes"
+    finally:
+        gc.enable()
+    assert not parted.is_set()

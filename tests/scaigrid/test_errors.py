@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from scaigrid.errors import TABLE, Code, Detail, GatewayError, Level, Retry, let_go
+from scaigrid.errors import TABLE, Code, Detail, GatewayError, Level, Retry, let_go, told
 
 PUBLISHED: dict[int, str] = {
     401: "AUTH_TOKEN_MISSING AUTH_TOKEN_INVALID SESSION_EXPIRED",
@@ -173,3 +173,9 @@ def test_a_ring_of_errors_is_let_go_of_too() -> None:
     one.__context__, other.__context__ = other, one
     let_go(one)
     assert one.__context__ is other.__context__ is None
+
+
+def test_only_our_own_words_are_told() -> None:
+    own = GatewayError(Code.RATE_LIMITED)
+    assert told(own) is own
+    assert (told(ZeroDivisionError("of the inside")).code, told(KeyboardInterrupt()).code) == (Code.INTERNAL_ERROR,) * 2

@@ -1,7 +1,8 @@
 import pytest
 
 from scaigrid.asgi import Message
-from scaigrid.exchange import Exchange, attach, exchange_of, resolved
+from scaigrid.errors import Code, GatewayError
+from scaigrid.exchange import Attempt, Exchange, attach, exchange_of, resolved
 from tests.harness.asgi import Request
 from tests.harness.services import Parts
 
@@ -111,3 +112,54 @@ async def test_the_events_of_a_stream_are_counted(kind: bytes, frames: int) -> N
     await send({"type": "http.response.body", "body": b"data: 1\n\ndata: 2\n\n", "more_body": True})
     await send({"type": "http.response.body", "body": b"data: 3\n\n"})
     assert exchange.frames_sent == frames
+
+
+STREAMED: Message = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", b"text/event-stream; charset=utf-8")],
+}
+
+
+async def test_the_last_piece_of_a_stream_goes_ahead_of_its_end() -> None:
+    exchange, request = opened(Parts()), Request()
+    send = attach(request.scope, exchange, request.send)
+    await send(STREAMED)
+    await send({"type": "http.response.body", "body": b"data: [DONE]\n\n", "more_body": False})
+    assert [(message["body"], message["more_body"]) for message in request.sent[1:]] == [
+        (b"data: [DONE]\n\n", True),
+        (b"", False),
+    ]
+    assert (exchange.response_complete, exchange.bytes_sent, exchange.frames_sent) == (True, 14, 1)
+
+
+async def test_an_answer_whose_last_piece_could_not_be_sent_is_not_complete() -> None:
+    exchange, request = opened(Parts()), Request()
+
+    async def stuck(message: Message) -> None:
+        if message.get("body"):
+            raise OSError("gone")
+
+    send = attach(request.scope, exchange, stuck)
+    await send(STREAMED)
+    with pytest.raises(OSError, match="gone"):
+        await send({"type": "http.response.body", "body": b"data: [DONE]\n\n", "more_body": False})
+    assert not exchange.response_complete
+
+
+def test_what_is_heard_is_the_last_attempt_that_was_not_overtaken() -> None:
+    parts = Parts()
+    assert opened(parts).heard is None
+    exchange, backend = opened(parts), parts.snapshot.backends[0]
+    first, second = (Attempt(backend=backend, started=0.0, number=number) for number in (1, 2))
+    exchange.attempts = [first, second]
+    assert exchange.heard is second
+    second.overtaken = True
+    assert exchange.heard is first
+
+
+def test_a_request_ends_with_what_was_answered_else_with_its_error() -> None:
+    exchange, error = opened(Parts()), GatewayError(Code.RATE_LIMITED)
+    assert (exchange.ended_with(None), exchange.ended_with(error)) == (0, 429)
+    exchange.response_started, exchange.status = True, 200
+    assert (exchange.ended_with(None), exchange.ended_with(error)) == (200, 200)

@@ -4,7 +4,7 @@ import pytest
 
 from scaigrid.config.routing import FailureClass
 from scaigrid.errors import Code, GatewayError
-from scaigrid.failing import failure_of
+from scaigrid.failing import failure_of, had_its_chance
 from scaigrid.meanings import meaning
 from scaigrid.patience import Interrupted, Why
 from scaigrid.upstream.port import UpstreamFailure, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
@@ -65,3 +65,29 @@ def test_what_a_provider_says_has_a_class_or_is_no_failure_of_its(
 ) -> None:
     error = GatewayError(code)
     assert failure_of(error, error, status) == failure
+
+
+@pytest.mark.parametrize(
+    ("why", "took", "fair"),
+    [
+        (Why.TOTAL, 1.0, False),
+        (Why.TOTAL, 2.0, True),
+        (Why.IDLE, 1.0, True),
+        (Why.FIRST_BYTE, 1.0, True),
+    ],
+)
+def test_a_total_deadline_says_something_of_whom_had_as_long_as_for_a_first_byte(
+    why: Why, took: float, fair: bool
+) -> None:
+    assert had_its_chance(Interrupted(why), took, first_byte=2.0, total=100.0) is fair
+
+
+@pytest.mark.parametrize(("took", "fair"), [(4.9, False), (5.0, True)])
+def test_or_half_of_the_total(took: float, fair: bool) -> None:
+    """Else a backend that never answers would be innocent wherever the total is the shorter one."""
+    assert had_its_chance(Interrupted(Why.TOTAL), took, first_byte=60.0, total=10.0) is fair
+
+
+@pytest.mark.parametrize("cause", [None, UpstreamFailure("reset"), GatewayError(Code.BACKEND_ERROR)], ids=str)
+def test_what_a_backend_said_counts_however_soon(cause: BaseException | None) -> None:
+    assert had_its_chance(cause, 0.0, first_byte=60.0, total=600.0)

@@ -369,6 +369,22 @@ async def test_a_limit_of_the_other_model_is_a_limit() -> None:
     )
     called = await site.call()
     assert (called.code, site.providers.asked) == (Code.CONTEXT_TOO_LONG, ["a"])
+    assert called.exchange.for_now, "a minute later there is room"
+
+
+async def test_a_refusal_for_which_no_time_was_left_to_ask_another_model_is_one_for_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("scaigrid.forwarder._Asking.late", True)
+    site = Site(Providers(a=[refused()], b=[]))
+    called = await site.call()
+    assert (called.code, called.exchange.for_now) == (Code.CONTEXT_TOO_LONG, True)
+
+
+async def test_a_refusal_that_no_other_model_could_mend_is_one_for_good() -> None:
+    site = Site(Providers(a=[refused()], b=[refused()]))
+    called = await site.call()
+    assert (called.code, called.exchange.for_now) == (Code.CONTEXT_TOO_LONG, False)
 
 
 async def test_another_model_that_could_not_even_be_asked_costs_nothing() -> None:

@@ -214,6 +214,32 @@ async def test_all_attempts_together_have_one_deadline() -> None:
     assert "total deadline" in error.message
 
 
+async def test_a_total_deadline_is_the_failure_of_those_alone_who_had_a_fair_part_of_it() -> None:
+    deadlines = {"connect": 5, "first_byte": 5, "idle": 5, "total": 0.05}
+
+    class Slow(Planned):
+        def __init__(self, seconds: float, status: int = 200) -> None:
+            super().__init__(b"{}", status=status, ahead=None if status != 200 else asyncio.Event())
+            self.seconds = seconds
+
+        async def head(self) -> None:
+            scene.parts.clock.advance(self.seconds)
+            await super().head()
+
+    scene = Scene(Slow(0.04, 500), Slow(0.01), route={"deadlines": deadlines})
+    assert await scene.code() is Code.BACKEND_ERROR
+    assert scene.asked == "ab"
+    assert [attempt.failure for attempt in scene.exchange.attempts] == ["server_error", "timeout"]
+    first, second = (attempt.backend.id for attempt in scene.exchange.attempts)
+    health = scene.parts.services.health
+    assert [health.report(id_, 0).failures for id_ in (first, second)] == [1, 0]
+
+    scene = Scene(Slow(0.01, 500), Slow(0.04), route={"deadlines": deadlines})
+    assert await scene.code() is Code.BACKEND_ERROR
+    health = scene.parts.services.health
+    assert [health.report(attempt.backend.id, 0).failures for attempt in scene.exchange.attempts] == [1, 1]
+
+
 # -- no room ---------------------------------------------------------------------------------------------------------
 
 

@@ -231,6 +231,16 @@ def test_a_retry_after_counts_whenever_the_call_was_made(story: Story) -> None:
     assert story.reason() == "breaker open for 60.0 s"
 
 
+def test_a_probe_that_had_hardly_any_time_leaves_the_probing_to_the_next_call(story: Story) -> None:
+    story.fail()
+    story.now += OPEN_SECONDS
+    story.begin()
+    assert story.reason() == "breaker half-open, probe under way"
+    story.health.ended(story.backend, GatewayError(Code.BACKEND_TIMEOUT), story.now, fair=False)
+    assert story.reason() is None
+    assert story.health.report(story.backend.id, story.now).failures == FAILURES_TO_OPEN
+
+
 def test_every_call_is_counted_by_its_outcome(story: Story) -> None:
     story.call()
     story.fail(2)

@@ -16,6 +16,7 @@ from scaigrid.upstream.port import UpstreamFailure
 from tests.harness import behaviours
 from tests.harness.behaviours import compact, openai_error
 from tests.harness.eventually import becomes
+from tests.harness.services import Parts
 from tests.harness.upstream import Planned
 from tests.scaigrid.scene import FAILED, FINE, PLAIN, SERVED, STREAM, Scene, plain, streamed
 
@@ -306,6 +307,21 @@ async def test_an_answer_is_given_although_the_loser_could_not_be_recorded(monke
     assert one.rows == [FINE]
 
 
+async def test_a_second_answer_that_could_not_be_recorded_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = scene(silent(), plain())
+    append = one.parts.kept.append
+
+    def picky(record: Any) -> None:
+        if getattr(record, "outcome", "overtaken") != "overtaken":
+            raise GatewayError(Code.STORE_UNAVAILABLE)
+        append(record)
+
+    monkeypatch.setattr(one.parts.kept, "append", picky)
+    told = await one.run()
+    assert told is not None
+    assert told.code is Code.STORE_UNAVAILABLE
+
+
 async def test_time_that_two_are_waited_for_counts_once() -> None:
     one = scene(silent(), plain())
     started = one.exchange.started
@@ -436,9 +452,19 @@ def test_the_share_is_one_of_what_happens_of_late() -> None:
 
 
 def test_each_route_has_its_own_share() -> None:
-    shares = HedgeShares(Telemetry())
+    shares = HedgeShares(Telemetry(), Parts().services.current)
     assert shares.of("model_a") is shares.of("model_a")
     assert shares.of("model_a") is not shares.of("model_b")
+
+
+def test_models_that_come_and_go_leave_nothing_behind() -> None:
+    parts = Parts()
+    shares = HedgeShares(Telemetry(), parts.services.current)
+    share = shares.of(parts.model.id)
+    for number in range(1_000):
+        shares.of(f"model_{number}")
+    assert len(shares) <= 64
+    assert shares.of(parts.model.id) is share
 
 
 async def test_where_the_share_is_used_up_the_call_waits_for_its_one_copy() -> None:

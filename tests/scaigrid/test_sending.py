@@ -19,7 +19,7 @@ from scaigrid.config.snapshot import Backend
 from scaigrid.dialects.openai import OpenAI
 from scaigrid.dialects.openai_responses import RESOURCES
 from scaigrid.errors import Code
-from scaigrid.exchange import Reserved
+from scaigrid.exchange import Reserved, attach
 from scaigrid.gates import Gates
 from scaigrid.held import Held
 from scaigrid.ledger.records import Begun, Record, Settling, UsageRow
@@ -78,8 +78,8 @@ async def test_a_stream_of_which_nothing_is_passed_on_ahead_of_its_end_begins_on
     """Comments, and usage that the client has not asked for."""
     scene = Scene(streamed(b": wait\n\n", STREAM[-2], STREAM[-1]), asked={"stream": True})
     assert await scene.run() is None
-    assert [message["type"] for message in scene.request.sent] == ["http.response.start", "http.response.body"]
-    assert (scene.request.body, scene.request.complete) == (STREAM[-1], True)
+    assert [message["type"] for message in scene.request.sent].count("http.response.start") == 1
+    assert (scene.request.pieces, scene.request.complete) == ([STREAM[-1]], True)
     assert scene.rows == [FINE]
 
 
@@ -281,6 +281,16 @@ async def test_an_attempt_tells_what_its_provider_answered_and_how_it_failed() -
     assert told == [(1, 503, "server_error"), (2, None, "reset"), (3, 200, None)]
 
 
+async def test_what_a_provider_fails_by_does_not_wait_for_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_ERROR_SECONDS", 0.02)
+    stalled = Planned(b'{"error"', asyncio.Event(), status=429, headers={"retry-after": "7"})
+    scene = Scene(stalled, providers=("openai",), route={"deadlines": LONG})
+    error = await scene.run()
+    assert error is not None
+    assert (error.code, error.retry_after) == (Code.BACKEND_RATE_LIMITED, 7)
+    assert scene.exchange.attempts[0].failure == "rate_limited"
+
+
 # -- room at the backend ---------------------------------------------------------------------------------------------
 
 
@@ -425,6 +435,43 @@ async def test_a_reader_who_stops_reading_is_left() -> None:
     assert error is not None
     assert (error.code, error.message) == (Code.CLIENT_CLOSED, "The client stopped reading.")
     assert scene.upstream.plans[0].closed.is_set()
+
+
+async def stuck_at_the_end(scene: Scene, read: asyncio.Event) -> asyncio.Task[Code | None]:
+    """A call whose client reads everything but the end: the task, once that waits for him."""
+    reached = asyncio.Event()
+
+    async def slow(message: Message) -> None:
+        if message.get("body", b"").endswith(STREAM[-1]):
+            reached.set()
+            await read.wait()
+        await scene.request.send(message)
+
+    scene.send = attach(scene.request.scope, scene.exchange, slow)
+    task = asyncio.create_task(scene.code())
+    await reached.wait()
+    return task
+
+
+async def test_a_reader_who_stops_ahead_of_the_end_is_sent_no_end_without_it() -> None:
+    """A server that is told of the end with the last piece, and is kept from sending that, ends the answer without."""
+    scene = Scene(streamed(), asked={"stream": True}, route={"deadlines": SHORT})
+    task = await stuck_at_the_end(scene, asyncio.Event())
+    assert await task is Code.CLIENT_CLOSED
+    assert not scene.request.complete
+    assert scene.rows == [FINE]
+
+
+async def test_a_client_who_leaves_while_the_end_is_on_its_way_may_have_it() -> None:
+    read = asyncio.Event()
+    scene = Scene(streamed(), asked={"stream": True})
+    task = await stuck_at_the_end(scene, read)
+    await becomes(lambda: scene.request.reads > 0, "the client is watched")
+    scene.request.leave()
+    await becomes(lambda: scene.exchange.gone, "it is noticed")
+    read.set()
+    assert await task is None
+    assert (scene.request.complete, scene.rows) == (True, [FINE])
 
 
 # -- the end ---------------------------------------------------------------------------------------------------------

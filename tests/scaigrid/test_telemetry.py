@@ -1,5 +1,12 @@
+import asyncio
+import errno
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
+from scaigrid.shared_metrics import Reading, Shared
 from scaigrid.telemetry import CONTENT_TYPE, Telemetry
 from tests.harness.gateway import Metrics
 
@@ -113,3 +120,21 @@ async def test_the_text_is_what_it_says_it_is(telemetry: Telemetry) -> None:
     text = (await metrics(telemetry)).text
     assert text.endswith("\n")
     assert "_created" not in text
+
+
+async def test_a_disk_that_is_full_for_a_while_ends_nothing() -> None:
+    told: list[int] = []
+
+    def tell(readings: Sequence[Reading]) -> None:
+        told.append(len(told))
+        if len(told) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def sleep(_: float) -> None:
+        if len(told) == 2:
+            raise asyncio.CancelledError
+
+    telemetry = Telemetry(cast("Shared", SimpleNamespace(tell=tell)))
+    with pytest.raises(asyncio.CancelledError):
+        await telemetry.share(sleep)
+    assert told == [0, 1]
