@@ -9,9 +9,9 @@ run := if env("VIRTUAL_ENV", "") == justfile_directory() / ".venv" { "" } else {
 # all that CI runs
 ci: test lint types pins-check wheel containers
 
-# the tests, on every core; arguments go to pytest. Each core has a stretch of them, so that a file's gateway starts once
+# the tests, on every core and one more, for many wait; arguments go to pytest. Each has a stretch, so that a file's gateway starts once
 test *args:
-    {{ run }} pytest -n auto --dist worksteal "$@"
+    {{ run }} pytest -n $(({{ num_cpus() }} + 1)) --dist worksteal "$@"
 
 # rules, format and walls
 lint:
@@ -37,9 +37,13 @@ pins *args:
 pins-check:
     {{ run }} python .ci/pins.py check
 
-# build the wheel, install it away from the checkout and serve one call
+# build the wheel, install it away from the checkout and serve two calls
 wheel:
     {{ run }} python .ci/smoke.py
+
+# `just wheel` on every Python that is promised and that this machine has; arguments: interpreters where uv does not look
+pythons *args:
+    {{ run }} python .ci/pythons.py "$@"
 
 # lint the Dockerfile, the compose file and the chart, rendered, in an environment of its own
 containers:
