@@ -1,4 +1,4 @@
-"""Build the wheel, install it where the checkout is out of reach, and have the installed command serve one call.
+"""Build the wheel, install it where the checkout is out of reach, and have the installed command serve two calls.
 
 What a person gets is the wheel and requirements.lock. So the environment is made from those two alone, in a temporary
 folder, and everything runs from an empty one: a file that the wheel lacks, a module that a checkout lends by accident
@@ -139,9 +139,9 @@ def await_ready(server: subprocess.Popen[bytes], url: str) -> None:
     raise SmokeError(f"not ready after {START_SECONDS:.0f} s")
 
 
-def call(url: str) -> str:
-    """One chat call with the demo key, as a client without any SDK makes it; what to log about the answer."""
-    body = {"model": DEMO_MODEL, "messages": [{"role": "user", "content": "Say hello."}]}
+def ask(url: str, stream: bool) -> tuple[bytes, str]:
+    """One chat call with the demo key, as a client without any SDK makes it; the body of the answer and its id."""
+    body = {"model": DEMO_MODEL, "messages": [{"role": "user", "content": "Say hello."}], "stream": stream}
     headers = {"authorization": f"Bearer {DEMO_KEY}", "content-type": "application/json"}
     request = urllib.request.Request(url, json.dumps(body).encode(), headers)
     try:
@@ -153,20 +153,39 @@ def call(url: str) -> str:
         raise SmokeError(f"{url} did not answer: {broken}") from broken
     if not identifier:
         raise SmokeError("the answer has no x-request-id")
+    return text, identifier
+
+
+def call(url: str) -> str:
+    """A plain call; what to log about the answer."""
+    text, identifier = ask(url, stream=False)
     content = json.loads(text)["choices"][0]["message"]["content"]
     if not content:
         raise SmokeError(f"the answer has no text: {text!r}")
     return f"200, x-request-id {identifier}, {len(content)} characters"
 
 
-def serve_one_call(commands: Path, folder: Path) -> None:
-    """Start, be ready, answer, stop on SIGTERM with 0."""
+def call_streamed(url: str) -> str:
+    """A streamed call, read to its end; what to log about the answer."""
+    text, identifier = ask(url, stream=True)
+    *events, end = [line.removeprefix("data: ") for line in text.decode().splitlines() if line.startswith("data: ")]
+    choices = [choice for event in events for choice in json.loads(event)["choices"]]
+    content = "".join(choice["delta"].get("content") or "" for choice in choices)
+    if end != "[DONE]" or not content:
+        raise SmokeError(f"the stream has no text or no end: {text!r}")
+    return f"200, x-request-id {identifier}, {len(content)} characters in {len(events)} events"
+
+
+def serve_two_calls(commands: Path, folder: Path) -> None:
+    """Start, be ready, answer in one piece and as a stream, stop on SIGTERM with 0."""
     port = free_port()
     with serving(commands, folder, port) as server:
         begun = monotonic()
         await_ready(server, f"http://127.0.0.1:{port}/health/ready")
         say(f"ready after {monotonic() - begun:.1f} s")
-        say("chat: " + call(f"http://127.0.0.1:{port}/oai/v1/chat/completions"))
+        chat = f"http://127.0.0.1:{port}/oai/v1/chat/completions"
+        say("chat: " + call(chat))
+        say("streamed chat: " + call_streamed(chat))
         begun = monotonic()
         server.send_signal(signal.SIGTERM)
         try:
@@ -195,7 +214,7 @@ def smoke(temporary: Path) -> None:
     shutil.copy(DEMO, away / "demo.yaml")
     say(f"scaigrid check demo.yaml: {run(commands / 'scaigrid', 'check', 'demo.yaml', folder=away) or 'fine'}")
     try:
-        serve_one_call(commands, away)
+        serve_two_calls(commands, away)
     except SmokeError as error:
         raise SmokeError(f"{error}\n{(away / 'server.log').read_text(errors='replace')[-4000:]}") from None
 

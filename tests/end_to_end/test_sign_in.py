@@ -59,7 +59,8 @@ def chat(gateway: Gateway, bearer: str) -> tuple[int, dict[str, Any]]:
         with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 - loopback
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
+        with error:
+            return error.code, json.load(error)
 
 
 def refusal(gateway: Gateway, bearer: str) -> tuple[int, str]:

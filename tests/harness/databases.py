@@ -67,7 +67,9 @@ def execute(url: str, statement: str, *arguments: object) -> list[dict[str, Any]
     assert path is not None
     with closing(sqlite3.connect(path, timeout=PATIENCE)) as connection, connection:
         connection.row_factory = sqlite3.Row
-        return [dict(row) for row in connection.execute(statement, arguments)]
+        # To SQLite $1 is a name, and since Python 3.14 what has a name takes no sequence.
+        named = {str(number): argument for number, argument in enumerate(arguments, 1)}
+        return [dict(row) for row in connection.execute(statement, named)]
 
 
 def kind_of(url: str) -> Kind:

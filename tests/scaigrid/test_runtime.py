@@ -35,7 +35,8 @@ def call(gateway: Gateway) -> tuple[int, dict[str, Any]]:
         with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 - loopback
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
+        with error:
+            return error.code, json.load(error)
 
 
 @pytest.mark.parametrize("end", ["stop", "kill_group"])
