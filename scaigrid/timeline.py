@@ -199,9 +199,9 @@ def _tried(attempt: Attempt, began: float, asked: str) -> Tried:
 
 def _skipped(exchange: Exchange, asked: str) -> tuple[tuple[str, str, str], ...]:
     # Where another model stood in, some were left out of its route.
-    slugs = {asked, *(attempt.model.slug for attempt in exchange.attempts if attempt.model is not None)}
-    models = [model for slug in slugs if (model := exchange.snapshot.models.get(slug)) is not None]
-    ids = {one.backend.name: one.backend.id for model in models for tier in model.route.tiers for one in tier}
+    models = (exchange.snapshot.models.get(asked), *(attempt.model for attempt in exchange.attempts))
+    tiers = [tier for model in models if model is not None for tier in model.route.tiers]
+    ids = {one.backend.name: one.backend.id for tier in tiers for one in tier}
     return tuple([(ids.get(name, _NOTHING), name, reason) for name, reason in exchange.skipped.items()])
 
 

@@ -173,7 +173,7 @@ def _called_with(provider: docs.Provider, backend: docs.Backend) -> Iterable[str
     yield from (key.reveal() for key in (backend.api_key, provider.api_key) if key is not None)
     for name, value in provider.headers.items():
         if _SECRET.search(name.lower()):
-            yield from _of_header(name, value.reveal())
+            yield from _of_header(value.reveal())
 
 
 def _secrets(state: State) -> Iterable[str]:
@@ -181,7 +181,9 @@ def _secrets(state: State) -> Iterable[str]:
         if provider.api_key is not None:
             yield provider.api_key.reveal()
         for name, value in provider.headers.items():
-            yield from (text for text in _of_header(name, value.reveal()) if len(text) >= _TELLING)
+            text = value.reveal()
+            told = _of_header(text) if _SECRET.search(name.lower()) else (text,)
+            yield from (one for one in told if len(one) >= _TELLING)
         for value in provider.credentials.values():
             yield from _pieces(value.reveal())
     for _, backend in state.documents(docs.Backend):
@@ -189,10 +191,9 @@ def _secrets(state: State) -> Iterable[str]:
             yield backend.api_key.reveal()
 
 
-def _of_header(name: str, text: str) -> Sequence[str]:
-    """What of a header would be told: a credential without the word before it (`Bearer`)."""
-    told = [piece for piece in text.split() if len(piece) >= _TELLING] if _SECRET.search(name.lower()) else []
-    return told or (text,)
+def _of_header(text: str) -> Sequence[str]:
+    """What of a credential in a header would be told: it, without the word before it (`Bearer`)."""
+    return [piece for piece in text.split() if len(piece) >= _TELLING] or (text,)
 
 
 def _pieces(text: str) -> Iterable[str]:

@@ -1,11 +1,8 @@
 """`.ci/pins.py`: what it reads, what it writes, and what it calls a difference. Nothing here asks an index."""
 
-import importlib.util
-from typing import Any
-
 import pytest
 
-from tests.harness.checkout import ROOT
+from tests.harness.checkout import ROOT, script
 
 ONE, OTHER = "a" * 64, "b" * 64
 PYPROJECT = """[tool.uv]
@@ -20,17 +17,7 @@ constraint-dependencies = [
 LOCK = f"kept==1.0 \\\n    --hash=sha256:{ONE} \\\n    --hash=sha256:{OTHER}\n"
 
 
-def load() -> Any:
-    """The script as a module, though its folder is no package."""
-    specification = importlib.util.spec_from_file_location("pins", ROOT / ".ci" / "pins.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-pins = load()
+pins = script("pins")
 
 
 def found(monkeypatch: pytest.MonkeyPatch, resolved: list[str], resolved_lock: str, lock: str = LOCK) -> list[str]:

@@ -1,29 +1,16 @@
 """`.ci/pythons.py`: which Pythons are promised and tried, and what is an error. Nothing here serves."""
 
-import importlib.util
 import subprocess
 import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.harness.checkout import ROOT
+from tests.harness.checkout import ROOT, script
 
-
-def load() -> Any:
-    """The script as a module, though its folder is no package."""
-    specification = importlib.util.spec_from_file_location("pythons", ROOT / ".ci" / "pythons.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-pythons = load()
+pythons = script("pythons")
 
 
 def test_what_is_promised_begins_with_what_is_required_and_has_no_gap() -> None:

@@ -1,5 +1,7 @@
 """What is kept of a request: every step with its time, and no word of the caller's but the model's name."""
 
+from msgspec.structs import replace
+
 from scaigrid.errors import Code, GatewayError
 from scaigrid.exchange import Exchange, Reserved
 from scaigrid.limiter import Take
@@ -37,6 +39,18 @@ def test_every_step_has_its_time_and_every_attempt_its_reason() -> None:
     assert told.candidates == ((one.id, "one"), (two.id, "two"))
     assert told.skipped == ((two.id, "two", "breaker open for 3.0 s"),)
     assert (told.usage, told.cost, told.backend_cost, told.bytes) == (Usage(input=8, output=6), 1_234, 77, 321)
+
+
+def test_who_was_left_out_of_the_route_of_a_model_that_stood_in_is_known_too() -> None:
+    parts = Parts()
+    exchange = served(parts)
+    model = exchange.model
+    assert model is not None
+    (first, *_), *_ = model.route.tiers
+    three = replace(first, backend=replace(first.backend, id="backend_3", name="three"))
+    exchange.attempts[-1].model = replace(model, slug="other", route=replace(model.route, tiers=((three,),)))
+    exchange.skipped = {"three": "no room"}
+    assert kept(parts, exchange).skipped == (("backend_3", "three", "no room"),)
 
 
 def test_of_each_limit_and_budget_it_says_what_was_taken_and_what_was_kept() -> None:
